@@ -1,0 +1,33 @@
+# Thin on purpose: each target is a line or two; the work is in the commands they call.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint protos bench clean
+
+setup: .venv/.installed .venv-protos/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "foretell needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv && $(BIN)/pip install --no-compile --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . && touch $@
+
+.venv-protos/.installed: protos/requirements.lock
+	$(PYTHON) -m venv .venv-protos && .venv-protos/bin/pip install --no-compile --quiet --disable-pip-version-check --require-hashes -r protos/requirements.lock && touch $@
+
+demo: .venv/.installed
+	$(BIN)/foretell demo
+
+test: setup lint
+	$(BIN)/pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+protos: .venv-protos/.installed
+	.venv-protos/bin/python protos/generate.py
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .venv-protos
