@@ -1,0 +1,221 @@
+"""Snapshots: the exact rows that a bundle is fitted on, as one Parquet file.
+
+One row per observation: ``observation_id``, ``observed_at`` (UTC), ``source``, ``tag``,
+``outcome``, then ``f:<name>`` for each feature and each catalog fact (as sent), ``m:<metric>``
+for what was measured and ``lb:<metric>`` for the value that a killed run had reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from foretell.schema import Feature, Schema
+from foretell_trainer.store import Store, sync_folder
+
+FEATURE, METRIC, LOWER_BOUND = "f:", "m:", "lb:"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One Parquet file of observations and what a manifest says about it.
+
+    ``time_range`` is (first, last) observation time, None when there are no rows; ``sources``
+    are the distinct sources, sorted.
+    """
+
+    path: Path
+    workload: str
+    sha256: str
+    rows: int
+    time_range: tuple[datetime, datetime] | None
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A snapshot as arrays, in the order of the store.
+
+    ``features`` maps each feature and fact name to n values: float64 with NaN for plain numbers
+    and flags (0 or 1), else an object array of str with None. ``metrics`` and ``lower_bounds``
+    are float64 [n, M] in schema order, NaN where there is none. ``time`` is datetime64[us] in
+    UTC; ``ids``, ``sources``, ``tags`` and ``outcomes`` are object arrays of str.
+    """
+
+    features: Mapping[str, NDArray[Any]]
+    metrics: NDArray[np.float64]
+    lower_bounds: NDArray[np.float64]
+    time: NDArray[np.datetime64]
+    ids: NDArray[np.object_]
+    sources: NDArray[np.object_]
+    tags: NDArray[np.object_]
+    outcomes: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def sent_features(schema: Schema) -> tuple[Feature, ...]:
+    """Return what a caller may send: the features that are not derived, then the catalogs' facts."""
+    own = tuple(feature for feature in schema.features if feature.derive is None)
+    return own + tuple(fact for catalog in schema.catalogs for fact in catalog.facts)
+
+
+def take_snapshot(
+    store: Store, schema: Schema, folder: Path, *, simulated: bool = False
+) -> Snapshot:
+    """Write the observations of a workload to a Parquet file in ``folder``.
+
+    Simulated observations are left out unless asked for. The store is held for the copy alone;
+    the file appears under its name when it is complete.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
+        written = Path(incoming) / "snapshot.parquet"
+        with store.open() as connection:
+            connection.execute(_copy_statement(schema, written, simulated=simulated))
+        snapshot = _described(written, schema.workload, folder)
+        written.rename(snapshot.path)
+    sync_folder(folder)
+    _record(store, snapshot)
+    return snapshot
+
+
+def read_snapshot(snapshot: Snapshot | Path, schema: Schema) -> Columns:
+    """Read a snapshot into arrays; features that it does not have are missing throughout."""
+    path = snapshot.path if isinstance(snapshot, Snapshot) else snapshot
+    table = pq.read_table(path)
+    return Columns(
+        features={f.name: _feature_array(table, f) for f in sent_features(schema)},
+        metrics=_matrix(table, [METRIC + m.name for m in schema.metrics]),
+        lower_bounds=_matrix(table, [LOWER_BOUND + m.name for m in schema.metrics]),
+        time=table["observed_at"].to_numpy(),
+        ids=_texts(table, "observation_id"),
+        sources=_texts(table, "source"),
+        tags=_texts(table, "tag"),
+        outcomes=_texts(table, "outcome"),
+    )
+
+
+def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
+    features = sent_features(schema)
+    paths = ", ".join(_text(f"$.{json.dumps(f.name)}") for f in features)
+    cells = [_cell(position, feature) for position, feature in enumerate(features, start=1)]
+    metrics = [
+        f"max(value) FILTER (metric = {_text(metric.name)} AND {condition})"
+        f" AS {_name(prefix + metric.name)}"
+        for prefix, condition in ((METRIC, "NOT lower_bound"), (LOWER_BOUND, "lower_bound"))
+        for metric in schema.metrics
+    ]
+    kept = "" if simulated else " AND NOT simulated"
+    return (
+        f"COPY (SELECT observation_id, observed_at, source, tag, outcome, {', '.join(cells)},"
+        f" measured.* EXCLUDE (observation)"
+        f" FROM (SELECT *, json_extract_string(features, [{paths}]) AS sent FROM observations"
+        f"   WHERE workload = {_text(schema.workload)}{kept}) o"
+        f" LEFT JOIN (SELECT observation, {', '.join(metrics)} FROM metrics"
+        f"   GROUP BY observation) measured ON measured.observation = o.number"
+        f" ORDER BY o.number)"
+        f" TO {_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+def _cell(position: int, feature: Feature) -> str:
+    kind = _column_type(feature)
+    value = f"sent[{position}]"
+    cast = value if kind == "VARCHAR" else f"TRY_CAST({value} AS {kind})"
+    return f"{cast} AS {_name(FEATURE + feature.name)}"
+
+
+def _column_type(feature: Feature) -> str:
+    if feature.kind == "flag":
+        return "BOOLEAN"
+    # "43.9 MB" and "1x3x512x512" stay as sent: the encoder reads them, here as in serving.
+    return "DOUBLE" if feature.kind == "number" and feature.format == "plain" else "VARCHAR"
+
+
+def _described(path: Path, workload: str, folder: Path) -> Snapshot:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    table = pq.read_table(path, columns=["observed_at", "source"])
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Snapshot(
+        path=folder / f"{workload}-{stamp}-{digest[:8]}.parquet",
+        workload=workload,
+        sha256=digest,
+        rows=table.num_rows,
+        time_range=_time_range(table),
+        sources=tuple(sorted(pc.unique(table["source"]).to_pylist())),
+    )
+
+
+def _time_range(table: pa.Table) -> tuple[datetime, datetime] | None:
+    if not table.num_rows:
+        return None
+    extremes = pc.min_max(table["observed_at"])
+    first, last = (extremes[end].as_py().replace(tzinfo=UTC) for end in ("min", "max"))
+    return first, last
+
+
+def _record(store: Store, snapshot: Snapshot) -> None:
+    first, last = snapshot.time_range or (None, None)
+    with store.open() as connection:
+        connection.execute(
+            "INSERT INTO snapshots BY NAME SELECT nextval('snapshot_number') AS number,"
+            " ? AS workload, ? AS sha256, ? AS path, ? AS rows, ? AS first_at, ? AS last_at,"
+            " ?::VARCHAR[] AS sources, now() AT TIME ZONE 'UTC' AS taken_at",
+            [
+                snapshot.workload,
+                snapshot.sha256,
+                str(snapshot.path),
+                snapshot.rows,
+                first and first.replace(tzinfo=None),
+                last and last.replace(tzinfo=None),
+                list(snapshot.sources),
+            ],
+        )
+
+
+def _feature_array(table: pa.Table, feature: Feature) -> NDArray[Any]:
+    name = FEATURE + feature.name
+    numeric = _column_type(feature) != "VARCHAR"
+    if name not in table.column_names:
+        return (
+            np.full(table.num_rows, np.nan) if numeric else np.full(table.num_rows, None, object)
+        )
+    return _numbers(table, name) if numeric else _texts(table, name)
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    filled = pc.fill_null(pc.cast(table[name], pa.float64()), np.nan)
+    return np.asarray(filled.to_numpy(), dtype=np.float64)
+
+
+def _texts(table: pa.Table, name: str) -> NDArray[np.object_]:
+    return np.asarray(table[name].to_pylist(), dtype=object)
+
+
+def _matrix(table: pa.Table, names: Sequence[str]) -> NDArray[np.float64]:
+    return np.column_stack([_numbers(table, name) for name in names])
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
