@@ -85,8 +85,7 @@ class NotFound(ForetellError):
         self.name = name
         self.known = tuple(known)
         self.reason = f"{kind.upper().replace(' ', '_')}_NOT_FOUND"
-        known_text = ", ".join(self.known) if self.known else "none"
-        super().__init__(f"no {kind} named {name!r}; known: {known_text}")
+        super().__init__(f"no {kind} named {name!r}; known: {listing(self.known)}")
 
 
 class NoBundle(ForetellError):
@@ -176,6 +175,14 @@ class DeadlinePassed(ForetellError):
 
     def __init__(self, message: str = "the deadline passed before the answer was ready") -> None:
         super().__init__(message)
+
+
+def listing(names: Sequence[str], most: int = 20) -> str:
+    """Return names as messages list them: the first few, and how many more there are."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _summary(violations: tuple[Violation, ...]) -> str:

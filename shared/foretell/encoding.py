@@ -1,0 +1,387 @@
+"""From named values to the arrays that a bundle's graph takes: one encoder for all.
+
+Training, serving and evaluation go through this module, so they cannot disagree. The layout
+is `Schema.number_names` and `Schema.category_names`:
+
+- `numbers`, float64 [n, F_num]; NaN is missing. For a fact, NaN means "look it up in the
+  catalog", which the graph does.
+- `categories`, int64 [n, F_cat], an index into the vocabulary; -1 is missing or unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from foretell.catalog import CatalogTable
+from foretell.columns import (
+    MISSING,
+    Codes,
+    Column,
+    Numbers,
+    category_column,
+    codes_of,
+    distinct,
+    rows_of,
+)
+from foretell.errors import InvalidInput, Violation, listing
+from foretell.parsing import Value, category_text, expectation, shown
+from foretell.reading import (
+    UNKNOWN,
+    Trouble,
+    category_reader,
+    code_of,
+    derivation,
+    number_reader,
+    read_categories,
+    read_numbers,
+    troubles_at,
+)
+from foretell.schema import Derive, Feature, Metric, Schema
+
+Vocabulary = Mapping[str, tuple[str, ...]]
+"""The known values of each category: what index i stands for."""
+
+Naming = Literal["column", "name"]
+"""Whether a table's columns are called as in data files, or by the schema's own names."""
+
+MAX_VIOLATIONS = 100
+"""How many violations one error lists; a batch of a million wrong rows needs no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows as the graph takes them, and which of their values nobody has seen before."""
+
+    numbers: Numbers
+    """float64 [n, F_num], NaN for missing."""
+    categories: Codes
+    """int64 [n, F_cat], -1 for missing or unknown."""
+    unknown: tuple[tuple[str, ...], ...]
+    """Per row, the categories whose value is not in the vocabulary."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row of a table that cannot be used, and why; rows are counted from 0."""
+
+    row: int
+    violations: tuple[Violation, ...]
+
+
+class _Derived(NamedTuple):
+    name: str
+    target: int
+    source: int
+    source_name: str
+    read: Callable[[str | None], str | None]
+    by_code: list[int]
+    """The code of what each known value of the source derives to; -1 none, -2 unknown."""
+
+
+class Encoder:
+    """Encodes rows of one schema with one vocabulary; compiled once, used by many threads."""
+
+    def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
+        self.schema = schema
+        self.vocabulary = vocabulary
+        self._index: dict[str, dict[str | None, int]] = {
+            name: {text: code for code, text in enumerate(vocabulary.get(name, ()))}
+            for name in schema.category_names
+        }
+        self._number_slot = {name: i for i, name in enumerate(schema.number_names)}
+        self._category_slot = {name: i for i, name in enumerate(schema.category_names)}
+        self._sent = {f.name: f for f in schema.inputs if f.derive is None}
+        self._required = tuple(f.name for f in schema.features if f.required)
+        self._slots = {name: self._slot(feature) for name, feature in self._sent.items()}
+        self._derived = tuple(
+            self._compile(f, f.derive) for f in schema.features if f.derive is not None
+        )
+        self._no_numbers = np.full((1, len(schema.number_names)), np.nan)
+        self._no_categories = np.full((1, len(schema.category_names)), MISSING, dtype=np.int64)
+
+    def encode(self, features: Mapping[str, Value]) -> Encoded:
+        """Return one row. None and absent names are missing.
+
+        Raises InvalidInput with every violation: a required feature that is missing, a name
+        that the schema does not have, a wrong type, NaN, infinity, a number out of range.
+        """
+        numbers = self._no_numbers.copy()
+        categories = self._no_categories.copy()
+        unknown: list[str] = []
+        slots = self._slots
+        try:
+            for name, value in features.items():
+                if value is None:
+                    continue
+                is_number, slot, read = slots[name]
+                if is_number:
+                    numbers[0, slot] = read(value)
+                else:
+                    code = read(value)
+                    if code == UNKNOWN:
+                        unknown.append(name)
+                    else:
+                        categories[0, slot] = code
+            for name in self._required:
+                if features.get(name) in (None, ""):
+                    raise ValueError(name)
+        except (KeyError, TypeError, ValueError):
+            raise InvalidInput(self.violations(features)) from None
+        for derived in self._derived:
+            code = self._derive(derived, int(categories[0, derived.source]), features)
+            if code == UNKNOWN:
+                unknown.append(derived.name)
+            else:
+                categories[0, derived.target] = code
+        return Encoded(numbers, categories, (tuple(unknown),))
+
+    def violations(self, features: Mapping[str, Value]) -> tuple[Violation, ...]:
+        """Return everything that is wrong with a row; fields are like `features[payload]`."""
+        found = [
+            Violation(f"features[{name}]", "", f"{name!r} is required and missing")
+            for name in self._required
+            if features.get(name) in (None, "")
+        ]
+        for name, value in features.items():
+            if value is not None and (why := self._complaint(name, value)):
+                found.append(Violation(f"features[{name}]", shown(value), why))
+        return tuple(found)
+
+    def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
+        """Return `rows` rows from columns by the schema's names, strictly.
+
+        None, and NaN in a column of numbers, are missing. Raises InvalidInput for the same
+        reasons as `encode`, and for a column of another length; fields are like
+        `columns[payload][17]`.
+        """
+        violations = [
+            Violation(f"columns[{name}]", "", self._complaint(name, 0) or "")
+            for name in columns
+            if name not in self._sent
+        ]
+        violations += [
+            Violation(f"columns[{name}]", str(len(c)), f"has {len(c)} values for {rows} rows")
+            for name, c in columns.items()
+            if len(c) != rows
+        ]
+        violations += [
+            Violation(f"columns[{name}]", "", f"{name!r} is required and missing")
+            for name in self._required
+            if name not in columns
+        ]
+        if not violations:
+            encoded, troubles = self._encode_rows(columns, rows, strict=True)
+            if not troubles:
+                return encoded
+            violations = [
+                Violation(f"columns[{t.name}][{t.row}]", t.value, t.message)
+                for t in troubles[:MAX_VIOLATIONS]
+            ]
+        raise InvalidInput(violations)
+
+    def encode_table(
+        self, columns: Mapping[str, Column], *, named: Naming = "column"
+    ) -> tuple[Encoded, list[Rejection]]:
+        """Return all rows of a table, leniently, and which of them cannot be used.
+
+        For files and for training. Columns that the schema does not know are ignored, text in
+        a number's column is read as the number that it stands for, "", "NA", "null" and such
+        are missing. A rejected row keeps its place, with the bad value as missing. Raises
+        InvalidInput when the columns differ in length.
+        """
+        try:
+            rows = rows_of(columns)
+        except ValueError as error:
+            raise InvalidInput([Violation("columns", "", str(error))]) from None
+        mine = columns_by_name(self.schema, columns) if named == "column" else columns
+        mine = {name: mine[name] for name in self._sent if name in mine}
+        encoded, troubles = self._encode_rows(mine, rows, strict=False)
+        return encoded, _rejections(troubles)
+
+    def _slot(self, feature: Feature) -> tuple[bool, int, Callable[[Value], float]]:
+        if feature.is_numeric:
+            return True, self._number_slot[feature.name], number_reader(feature)
+        read = category_reader(self._index[feature.name])
+        return False, self._category_slot[feature.name], read
+
+    def _compile(self, feature: Feature, derive: Derive) -> _Derived:
+        read = derivation(derive)
+        index = self._index[feature.name]
+        by_code = [code_of(read(text), index) for text in self.vocabulary.get(derive.source, ())]
+        target, source = self._category_slot[feature.name], self._category_slot[derive.source]
+        return _Derived(feature.name, target, source, derive.source, read, by_code)
+
+    def _derive(self, derived: _Derived, source: int, features: Mapping[str, Value]) -> int:
+        if source >= 0:
+            return derived.by_code[source]
+        value = features.get(derived.source_name)
+        if value is None:
+            return MISSING
+        return code_of(derived.read(category_text(value)), self._index[derived.name])
+
+    def _complaint(self, name: str, value: Value) -> str | None:
+        """Return what is wrong with one value, None if nothing is."""
+        slot = self._slots.get(name)
+        if slot is None:
+            if name in self._category_slot:
+                derive = self.schema.feature(name).derive
+                source = derive.source if derive else ""
+                return f"{name!r} is derived from {source!r} and cannot be sent"
+            known = listing(list(self._sent))
+            return f"workload {self.schema.workload!r} has no feature {name!r}; known: {known}"
+        try:
+            slot[2](value)
+        except TypeError:
+            return f"{shown(value)} is not {expectation(self._sent[name])}"
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _encode_rows(
+        self, columns: Mapping[str, Column], rows: int, *, strict: bool
+    ) -> tuple[Encoded, list[Trouble]]:
+        numbers = np.full((rows, self._no_numbers.shape[1]), np.nan)
+        categories = np.full((rows, self._no_categories.shape[1]), MISSING, dtype=np.int64)
+        limit = MAX_VIOLATIONS if strict else None
+        troubles = _missing_columns(self._required, columns, rows)
+        texts: dict[str, list[str | None]] = {}
+        unknown: dict[int, list[str]] = {}
+        for name, column in columns.items():
+            feature = self._sent[name]
+            if feature.is_numeric:
+                values, found = read_numbers(feature, column, strict=strict, limit=limit)
+                numbers[:, self._number_slot[name]] = values
+            else:
+                texts[name], found = read_categories(feature, column, limit=limit)
+                codes = codes_of(texts[name], self._index[name])
+                categories[:, self._category_slot[name]] = codes
+                _note_unknown(name, codes, texts[name], unknown)
+            troubles += found
+        for derived in self._derived:
+            if derived.source_name in texts:
+                derived_texts = [derived.read(text) for text in texts[derived.source_name]]
+                codes = codes_of(derived_texts, self._index[derived.name])
+                categories[:, derived.target] = codes
+                _note_unknown(derived.name, codes, derived_texts, unknown)
+        return Encoded(numbers, categories, _unknown_rows(unknown, rows)), troubles
+
+
+def columns_by_name(schema: Schema, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Return a data file's columns under the schema's names of features, facts and metrics.
+
+    A feature or metric stands in its own `column`, or failing that in a column of its name.
+    A fact is taken from a column of its name only: its `column` is that of the catalog's
+    file, and may mean something else here. A column is never taken for two purposes.
+    """
+    direct = {f.name: f.source_column for f in schema.features if f.derive is None}
+    direct |= {m.name: m.source_column for m in schema.metrics}
+    spoken_for = set(direct.values())
+    found = {name: columns[column] for name, column in direct.items() if column in columns}
+    for name in (*direct, *(fact.name for fact in schema.facts)):
+        if name not in found and name in columns and name not in spoken_for:
+            found[name] = columns[name]
+    return found
+
+
+def build_vocabulary(
+    schema: Schema,
+    columns: Mapping[str, Column],
+    catalogs: Sequence[CatalogTable] = (),
+    *,
+    named: Naming = "column",
+) -> dict[str, tuple[str, ...]]:
+    """Return the known values, sorted, of each of `schema.category_names`.
+
+    They come from the table and from the catalogs: a hardware of which only the facts are
+    known is known, so that the graph can look the facts up.
+    """
+    mine = columns_by_name(schema, columns) if named == "column" else columns
+    tables = {table.name: table for table in catalogs}
+    found: dict[str, set[str]] = {name: set() for name in schema.category_names}
+    for name in schema.category_names:
+        if name in mine:
+            found[name].update(distinct(category_column(mine[name])[0]))
+    for catalog in schema.catalogs:
+        if catalog.name in tables:
+            found[catalog.key].update(tables[catalog.name].keys)
+            for fact in catalog.facts:
+                if not fact.is_numeric:
+                    found[fact.name].update(distinct(tables[catalog.name].texts(fact.name)))
+    for feature in schema.features:
+        if feature.derive is not None:
+            read = derivation(feature.derive)
+            found[feature.name] = set(distinct(map(read, found[feature.derive.source])))
+    return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+def metric_values(
+    schema: Schema, columns: Mapping[str, Column], *, named: Naming = "column"
+) -> tuple[Numbers, list[Rejection]]:
+    """Return the metrics of a table, float64 [n, M] with NaN for missing, and the bad rows.
+
+    A value that is not a finite number, is out of range, or is not above 0 on a log scale is
+    a rejection and is given as missing.
+    """
+    rows = rows_of(columns)
+    mine = columns_by_name(schema, columns) if named == "column" else columns
+    values = np.full((rows, len(schema.metrics)), np.nan)
+    troubles: list[Trouble] = []
+    for i, metric in enumerate(schema.metrics):
+        if metric.name in mine:
+            values[:, i], found = read_numbers(_as_feature(metric), mine[metric.name])
+            if metric.scale == "log":
+                zero = values[:, i] == 0
+                found += troubles_at(zero, metric.name, mine[metric.name], "must be above 0")
+                values[zero, i] = np.nan
+            troubles += found
+    return values, _rejections(troubles)
+
+
+def _as_feature(metric: Metric) -> Feature:
+    """Return the feature that reads the metric's column under the metric's own limits."""
+    return Feature(
+        name=metric.name,
+        kind="number",
+        scale=metric.scale,
+        minimum=metric.minimum,
+        maximum=metric.maximum,
+    )
+
+
+def _missing_columns(
+    required: Sequence[str], columns: Mapping[str, Column], rows: int
+) -> list[Trouble]:
+    return [
+        Trouble(name, row, "", f"{name!r} is required and missing")
+        for name in required
+        if name not in columns
+        for row in range(rows)
+    ]
+
+
+def _note_unknown(
+    name: str, codes: Codes, texts: Sequence[str | None], unknown: dict[int, list[str]]
+) -> None:
+    for row in np.flatnonzero(codes == MISSING).tolist():
+        if texts[row] is not None:
+            unknown.setdefault(row, []).append(name)
+
+
+def _unknown_rows(unknown: Mapping[int, list[str]], rows: int) -> tuple[tuple[str, ...], ...]:
+    if not unknown:
+        return ((),) * rows
+    return tuple(tuple(unknown.get(row, ())) for row in range(rows))
+
+
+def _rejections(troubles: Sequence[Trouble]) -> list[Rejection]:
+    by_row: dict[int, list[Violation]] = {}
+    for name, row, value, message in troubles:
+        by_row.setdefault(row, []).append(Violation(name, value, message))
+    return [Rejection(row, tuple(by_row[row])) for row in sorted(by_row)]

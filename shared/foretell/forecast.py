@@ -1,0 +1,253 @@
+"""Forecasts: every answer read from one monotone distribution, so that none contradict.
+
+For a metric on a log scale, quantile q of row i is exp(location + scale · R(q)); on a linear
+scale it is location + scale · R(q). R is one of the bundle's quantile tables, chosen per row.
+Between the levels of a table R is linear in q. Beyond the outermost levels it is linear in
+log(q / (1 - q)), through the last two levels, so that any q in (0, 1) has an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foretell.errors import InvalidInput, NotFound, Violation
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_LARGEST_EXPONENT = 700.0  # exp() of more is infinite, and no metric is
+_REMEMBERED_LEVELS = 256
+_FEW = 16
+_CELLS_AT_ONCE = 2_000_000  # bounds the memory that an inversion of many rows takes
+
+
+@dataclass(frozen=True)
+class QuantileTables:
+    """The calibrated quantiles R(q) of standardised residuals, in T tables for M metrics."""
+
+    levels: Floats
+    """[Q], increasing, inside (0, 1); at least two."""
+    values: Floats
+    """[T, M, Q], not decreasing along Q."""
+    _at: dict[float, Floats] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        levels, values = self.levels, self.values
+        if levels.ndim != 1 or len(levels) < 2 or not np.all(np.diff(levels) > 0):
+            raise ValueError("quantile levels must be at least two, and increasing")
+        if not (levels[0] > 0 and levels[-1] < 1):
+            raise ValueError("quantile levels must lie between 0 and 1, both excluded")
+        if values.ndim != 3 or values.shape[2] != len(levels):
+            raise ValueError(f"quantile values must be [tables, metrics, {len(levels)}]")
+        if not np.all(np.isfinite(values)) or np.any(np.diff(values, axis=2) < 0):
+            raise ValueError("quantile values must be finite and must not decrease")
+
+    def at(self, level: float) -> Floats:
+        """Return R(level) of every table and metric, [T, M]."""
+        known = self._at.get(level)
+        if known is None:
+            known = self._interpolate(level)
+            # Levels come from callers: remember the usual ones, and no more than that.
+            if len(self._at) < _REMEMBERED_LEVELS:
+                self._at[level] = known
+        return known
+
+    def _interpolate(self, level: float) -> Floats:
+        levels, values = self.levels, self.values
+        if level < levels[0]:
+            return values[:, :, 0] + (_logit(level) - _logit(levels[0])) * self.tails[0]
+        if level > levels[-1]:
+            return values[:, :, -1] + (_logit(level) - _logit(levels[-1])) * self.tails[1]
+        i = min(int(np.searchsorted(levels, level, side="right")) - 1, len(levels) - 2)
+        share = (level - levels[i]) / (levels[i + 1] - levels[i])
+        # This form, unlike a + share·(b - a), never leaves [a, b] by rounding.
+        between: Floats = (1 - share) * values[:, :, i] + share * values[:, :, i + 1]
+        return between
+
+    @cached_property
+    def tails(self) -> tuple[Floats, Floats]:
+        """The slopes, per unit of log-odds, below the first and above the last level; [T, M]."""
+        levels, values = self.levels, self.values
+        low = (values[:, :, 1] - values[:, :, 0]) / (_logit(levels[1]) - _logit(levels[0]))
+        high = (values[:, :, -1] - values[:, :, -2]) / (_logit(levels[-1]) - _logit(levels[-2]))
+        return low, high
+
+    def probability(self, table: Integers, z: Floats, metric: int | None = None) -> Floats:
+        """Return P(residual ≤ z), the inverse of `at`, for each row's table.
+
+        `z` is [n, M], or [n, 1] for one `metric`; so is the answer.
+        """
+        first = metric or 0
+        if z.size <= _FEW:
+            # One row is what schedulers ask most; plain floats are 20 times faster there.
+            rows = zip(table.tolist(), z.tolist(), strict=True)
+            cells = [[self._invert(t, first + m, v) for m, v in enumerate(row)] for t, row in rows]
+            return np.array(cells, dtype=np.float64).reshape(z.shape)
+        columns = np.arange(first, first + z.shape[1])
+        step = max(1, _CELLS_AT_ONCE // (len(columns) * len(self.levels)))
+        parts = [
+            self._invert_many(table[i : i + step, None], columns, z[i : i + step])
+            for i in range(0, len(z), step)
+        ]
+        return np.concatenate(parts)
+
+    # MUST compute the same as _invert_many; a test compares them.
+    def _invert(self, table: int, metric: int, z: float) -> float:
+        levels, values = self._level_list, self._value_lists[table][metric]
+        i = bisect_right(values, z) - 1
+        if 0 <= i < len(levels) - 1:
+            share = (z - values[i]) / (values[i + 1] - values[i])
+            return (1 - share) * levels[i] + share * levels[i + 1]
+        side = 0 if i < 0 else -1
+        slope = float(self.tails[side][table, metric])
+        if slope <= 0:
+            # A flat tail has no more mass: what lies beyond it has probability 0 or 1.
+            return 0.0 if i < 0 else 1.0
+        odds = _logit(levels[side]) + (z - values[side]) / slope
+        return 1 / (1 + math.exp(-min(max(odds, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)))
+
+    def _invert_many(self, table: Integers, columns: Integers, z: Floats) -> Floats:
+        levels, values = self.levels, self.values[table, columns]
+        passed = np.count_nonzero(values <= z[:, :, None], axis=2)
+        i = np.clip(passed - 1, 0, len(levels) - 2)
+        left, right = self.values[table, columns, i], self.values[table, columns, i + 1]
+        low, high = (tail[table, columns] for tail in self.tails)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (z - left) / (right - left)
+            inside = (1 - share) * levels[i] + share * levels[i + 1]
+            below = _expit(_logit(levels[0]) + (z - values[:, :, 0]) / low)
+            above = _expit(_logit(levels[-1]) + (z - values[:, :, -1]) / high)
+        below, above = np.where(low > 0, below, 0.0), np.where(high > 0, above, 1.0)
+        return np.where(passed == 0, below, np.where(passed == len(levels), above, inside))
+
+    @cached_property
+    def _level_list(self) -> list[float]:
+        return [float(level) for level in self.levels]
+
+    @cached_property
+    def _value_lists(self) -> list[list[list[float]]]:
+        return [[[float(v) for v in row] for row in table] for table in self.values]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """The predictive distributions of M metrics for n rows."""
+
+    metric_names: tuple[str, ...]
+    log: NDArray[np.bool_]
+    """[M]: whether location and scale are those of the metric's logarithm."""
+    location: Floats
+    """[n, M]"""
+    scale: Floats
+    """[n, M], above 0."""
+    table: Integers
+    """[n]: which quantile table holds for the row."""
+    tables: QuantileTables
+    support: Floats
+    """[n], in [0, 1]: how well the training data covers the row."""
+
+    def __len__(self) -> int:
+        return len(self.location)
+
+    def metric_index(self, metric: str) -> int:
+        """Return the column of a metric, or raise NotFound."""
+        if metric not in self.metric_names:
+            raise NotFound("metric", metric, self.metric_names)
+        return self.metric_names.index(metric)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Forecasts:
+        """Return the forecasts of some of the rows."""
+        return Forecasts(
+            self.metric_names,
+            self.log,
+            self.location[rows],
+            self.scale[rows],
+            self.table[rows],
+            self.tables,
+            self.support[rows],
+        )
+
+    def median(self) -> Floats:
+        """Return the medians [n, M], in the metrics' own units."""
+        return self.quantile(0.5)
+
+    def quantile(self, level: float) -> Floats:
+        """Return the quantiles of one level in (0, 1), [n, M], in the metrics' own units."""
+        _check("quantile", level)
+        return self._value(self.location + self.scale * self.tables.at(level)[self.table])
+
+    def quantiles(self, levels: Sequence[float]) -> Floats:
+        """Return the quantiles of several levels, [n, M, levels]."""
+        return np.stack([self.quantile(level) for level in levels], axis=2)
+
+    def interval(self, level: float) -> tuple[Floats, Floats]:
+        """Return the lower and upper ends, [n, M] each, of the central interval of a level."""
+        _check("interval level", level)
+        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+
+    def probability_within(self, metric: str, limit: ArrayLike) -> Floats:
+        """Return P(metric ≤ limit) of each row, [n]; `limit` is one number or one per row."""
+        m = self.metric_index(metric)
+        limits = np.broadcast_to(np.asarray(limit, dtype=np.float64), (len(self),))
+        if np.isnan(limits).any():
+            raise InvalidInput([Violation("limit", "nan", "a limit must be a number")])
+        return self._below(limits[:, None], m)[:, 0]
+
+    def confidence(self, tolerance: float = 0.2) -> Floats:
+        """Return P(|actual - median| ≤ tolerance · median), [n, M]."""
+        if not (math.isfinite(tolerance) and tolerance > 0):
+            raise InvalidInput([Violation("tolerance", str(tolerance), "must be above 0")])
+        medians = self.median()
+        reach = tolerance * np.abs(medians)
+        return self._below(medians + reach) - self._below(medians - reach)
+
+    def reservation(self, metric: str, under_cost: float, over_cost: float) -> Floats:
+        """Return, per row [n], what to reserve so that the expected cost is least.
+
+        `under_cost` is what each unit too little costs, `over_cost` each unit too much. The
+        answer is the quantile at under / (under + over).
+        """
+        for name, cost in (("under_cost", under_cost), ("over_cost", over_cost)):
+            if not (math.isfinite(cost) and cost > 0):
+                raise InvalidInput([Violation(name, str(cost), "a cost must be above 0")])
+        m = self.metric_index(metric)
+        return self.quantile(under_cost / (under_cost + over_cost))[:, m]
+
+    def _below(self, limits: Floats, metric: int | None = None) -> Floats:
+        """Return P(metric ≤ limit), [n, M] or, for one metric, [n, 1]."""
+        chosen = slice(None) if metric is None else slice(metric, metric + 1)
+        log, location, scale = self.log[chosen], self.location[:, chosen], self.scale[:, chosen]
+        if log.any():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # What is on a log scale is above 0: P(≤ 0) is 0.
+                logs = np.where(limits > 0, np.log(limits), -np.inf)
+            limits = logs if log.all() else np.where(log, logs, limits)
+        return self.tables.probability(self.table, (limits - location) / scale, metric)
+
+    def _value(self, raw: Floats) -> Floats:
+        if self.log.all():
+            return np.exp(np.minimum(raw, _LARGEST_EXPONENT))
+        exponents = np.minimum(np.where(self.log, raw, 0.0), _LARGEST_EXPONENT)
+        return np.where(self.log, np.exp(exponents), raw)
+
+
+def _logit(level: float) -> float:
+    return math.log(level / (1 - level))
+
+
+def _expit(odds: Floats) -> Floats:
+    bounded = np.clip(odds, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+    return np.asarray(1 / (1 + np.exp(-bounded)))
+
+
+def _check(name: str, level: float) -> None:
+    if not 0 < level < 1:
+        message = f"{level:g} is not a probability between 0 and 1, both excluded"
+        raise InvalidInput([Violation(name, f"{level:g}", message)])

@@ -1,0 +1,105 @@
+"""Observations: what was run, and what it really took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from foretell.encoding import Encoder
+from foretell.errors import Violation, listing
+from foretell.parsing import Value, range_text
+from foretell.schema import Feature, Schema
+
+Outcome = Literal["completed", "timeout", "out_of_memory", "cancelled", "failed"]
+
+
+class Observation(BaseModel):
+    """One run of a workload. Its JSON is the form in which it travels to the trainer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    id: str = Field(min_length=1, max_length=200)
+    """Unique per workload; the same id again is the same observation and is not stored twice."""
+    workload: str
+    time: AwareDatetime
+    """When the run ended; RFC 3339 with an offset."""
+    source: str = ""
+    """Who measured it."""
+    simulated: bool = False
+    """Kept, but not trained on unless asked."""
+    outcome: Outcome = "completed"
+    features: dict[str, Value] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """What was measured, by metric, in the metric's unit; any subset."""
+    lower_bounds: dict[str, float] = Field(default_factory=dict)
+    """For a run that was killed: what each metric had reached by then."""
+    prediction_id: str = ""
+    """The prediction that this is the outcome of."""
+    tag: str = ""
+    """The version of what was run."""
+
+
+class ObservationChecker:
+    """Checks observations against one schema; compiled once."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._encoder = Encoder(schema, {})
+        self._workload = schema.workload
+        self._limits = {
+            metric.name: Feature(
+                name=metric.name,
+                kind="number",
+                scale=metric.scale,
+                minimum=metric.minimum,
+                maximum=metric.maximum,
+            )
+            for metric in schema.metrics
+        }
+        self._positive = {metric.name for metric in schema.metrics if metric.scale == "log"}
+
+    def check(self, observation: Observation) -> tuple[Violation, ...]:
+        """Return why an observation cannot be learned from; nothing when it can."""
+        found: list[Violation] = []
+        if observation.workload != self._workload:
+            message = f"{observation.workload!r} is not {self._workload!r}"
+            found.append(Violation("workload", observation.workload, message))
+        found += self._encoder.violations(observation.features)
+        found += self._measured("metrics", observation.metrics)
+        found += self._measured("lower_bounds", observation.lower_bounds)
+        if observation.outcome == "completed" and not observation.metrics:
+            known = listing(list(self._limits))
+            message = f"a completed run measures at least one of {known}"
+            found.append(Violation("metrics", "", message))
+        if observation.outcome == "completed" and observation.lower_bounds:
+            message = "a completed run has no lower bounds; they are for runs that were killed"
+            found.append(Violation("lower_bounds", "", message))
+        return tuple(found)
+
+    def _measured(self, field: str, values: Mapping[str, float]) -> list[Violation]:
+        return [
+            Violation(f"{field}[{name}]", f"{value:g}", why)
+            for name, value in values.items()
+            if (why := self._complaint(name, value))
+        ]
+
+    def _complaint(self, name: str, value: float) -> str | None:
+        limits = self._limits.get(name)
+        if limits is None:
+            known = listing(list(self._limits))
+            return f"workload {self._workload!r} has no metric {name!r}; known: {known}"
+        if not math.isfinite(value):
+            return f"{value} is not a finite number"
+        if not limits.lower_limit <= value <= limits.upper_limit:
+            return f"{value:g} is not {range_text(limits)}"
+        return "0 must be above 0" if value == 0 and name in self._positive else None
+
+
+def check(observation: Observation, schema: Schema) -> tuple[Violation, ...]:
+    """Return why an observation cannot be learned from; nothing when it can.
+
+    To check many observations of one schema, keep an `ObservationChecker`.
+    """
+    return ObservationChecker(schema).check(observation)
