@@ -116,7 +116,8 @@ def _fact(
         if fact.kind == "flag":
             values = [None if v is None else bool(v) for v in values]
     else:
-        values, troubles = read_categories(fact, column)
+        coded, troubles = read_categories(fact, column)
+        values = list(coded)
     violations += [
         Violation(f"{catalog.name}.{t.name}[{t.row}]", t.value, t.message) for t in troubles
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -15,10 +16,40 @@ from foretell.parsing import MISSING_TEXTS, Value, category_text
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Column = Sequence[Value] | NDArray[Any]
 
 MISSING = -1
 """The code of a category that is missing or unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of texts as its distinct values and, for every row, which of them it holds.
+
+    The index -1 is a missing value.
+    """
+
+    values: tuple[str | None, ...]
+    indices: NDArray[np.integer[Any]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, row: int) -> str | None:
+        index = int(self.indices[row])
+        return self.values[index] if 0 <= index < len(self.values) else None
+
+    def __iter__(self) -> Iterator[str | None]:
+        values = (*self.values, None)
+        return (values[index] for index in self.indices.tolist())
+
+    def lookup(self, by_value: NDArray[Any], missing: float) -> NDArray[Any]:
+        """Return, for every row, what `by_value` [values] holds for the row's value."""
+        found: NDArray[Any] = np.append(by_value, by_value.dtype.type(missing))[self.indices]
+        return found
+
+
+Column = Sequence[Value] | NDArray[Any] | Coded
+"""What a column may be; a numpy column of numbers marks missing values with NaN or a mask."""
 
 
 def rows_of(columns: Mapping[str, Column]) -> int:
@@ -71,10 +102,31 @@ def category_column(column: Column) -> tuple[list[str | None], Flags]:
     return texts, unreadable
 
 
+def coded_column(column: Column) -> tuple[Coded, Flags]:
+    """Return a column as coded texts of categories, and which rows could not be read."""
+    if isinstance(column, Coded):
+        values = tuple(text or None for text in column.values)
+        astray = (column.indices < MISSING) | (column.indices >= len(values))
+        return Coded(values, np.where(astray, MISSING, column.indices)), astray
+    texts, unreadable = category_column(column)
+    index = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+    return Coded(tuple(index), codes_of(texts, index)), unreadable
+
+
 def codes_of(texts: Sequence[str | None], index: Mapping[str | None, int]) -> Codes:
     """Return the index of each text, -1 for None and for texts that the index does not know."""
     get = index.get
     return np.fromiter((get(text, MISSING) for text in texts), dtype=np.int64, count=len(texts))
+
+
+def missing_cells(column: Column) -> Flags:
+    """Return which cells are declared missing, by None or by a mask; NaN declares nothing."""
+    if isinstance(column, np.ma.MaskedArray):
+        return np.asarray(np.ma.getmaskarray(column))
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        return np.zeros(len(column), dtype=np.bool_)
+    cells = _values(column)
+    return np.fromiter((cell is None for cell in cells), dtype=np.bool_, count=len(cells))
 
 
 def distinct(texts: Iterable[str | None]) -> list[str]:
@@ -84,7 +136,8 @@ def distinct(texts: Iterable[str | None]) -> list[str]:
 
 def _values(column: Column) -> list[Any]:
     # A masked array's own tolist() puts None where the mask is.
-    return list(column.tolist() if isinstance(column, np.ndarray) else column)
+    values: list[Any] = column.tolist() if isinstance(column, np.ndarray) else list(column)
+    return values
 
 
 def _filled(column: NDArray[Any]) -> Numbers:

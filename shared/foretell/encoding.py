@@ -19,6 +19,7 @@ import numpy as np
 from foretell.catalog import CatalogTable
 from foretell.columns import (
     MISSING,
+    Coded,
     Codes,
     Column,
     Numbers,
@@ -157,9 +158,9 @@ class Encoder:
     def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
         """Return `rows` rows from columns by the schema's names, strictly.
 
-        None, and NaN in a column of numbers, are missing. Raises InvalidInput for the same
-        reasons as `encode`, and for a column of another length; fields are like
-        `columns[payload][17]`.
+        None, a masked number, and the index -1 of `Coded` texts are missing; NaN is refused.
+        Raises InvalidInput for the same reasons as `encode`, and for a column of another
+        length; fields are like `columns[payload][17]`.
         """
         violations = [
             Violation(f"columns[{name}]", "", self._complaint(name, 0) or "")
@@ -251,7 +252,7 @@ class Encoder:
         categories = np.full((rows, self._no_categories.shape[1]), MISSING, dtype=np.int64)
         limit = MAX_VIOLATIONS if strict else None
         troubles = _missing_columns(self._required, columns, rows)
-        texts: dict[str, list[str | None]] = {}
+        texts: dict[str, Coded] = {}
         unknown: dict[int, list[str]] = {}
         for name, column in columns.items():
             feature = self._sent[name]
@@ -260,17 +261,27 @@ class Encoder:
                 numbers[:, self._number_slot[name]] = values
             else:
                 texts[name], found = read_categories(feature, column, limit=limit)
-                codes = codes_of(texts[name], self._index[name])
-                categories[:, self._category_slot[name]] = codes
-                _note_unknown(name, codes, texts[name], unknown)
+                slot = self._category_slot[name]
+                categories[:, slot] = self._codes(name, texts[name], unknown)
             troubles += found
         for derived in self._derived:
             if derived.source_name in texts:
-                derived_texts = [derived.read(text) for text in texts[derived.source_name]]
-                codes = codes_of(derived_texts, self._index[derived.name])
-                categories[:, derived.target] = codes
-                _note_unknown(derived.name, codes, derived_texts, unknown)
+                source = texts[derived.source_name]
+                coded = Coded(tuple(map(derived.read, source.values)), source.indices)
+                categories[:, derived.target] = self._codes(derived.name, coded, unknown)
         return Encoded(numbers, categories, _unknown_rows(unknown, rows)), troubles
+
+    def _codes(self, name: str, coded: Coded, unknown: dict[int, list[str]]) -> Codes:
+        """Return the codes of a column, noting the rows whose value nobody has seen before."""
+        codes = codes_of(coded.values, self._index[name])
+        new = [
+            text is not None and code == MISSING
+            for text, code in zip(coded.values, codes.tolist(), strict=True)
+        ]
+        if any(new):
+            for row in np.flatnonzero(coded.lookup(np.array(new), False)).tolist():
+                unknown.setdefault(row, []).append(name)
+        return coded.lookup(codes, MISSING)
 
 
 def columns_by_name(schema: Schema, columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -364,14 +375,6 @@ def _missing_columns(
         if name not in columns
         for row in range(rows)
     ]
-
-
-def _note_unknown(
-    name: str, codes: Codes, texts: Sequence[str | None], unknown: dict[int, list[str]]
-) -> None:
-    for row in np.flatnonzero(codes == MISSING).tolist():
-        if texts[row] is not None:
-            unknown.setdefault(row, []).append(name)
 
 
 def _unknown_rows(unknown: Mapping[int, list[str]], rows: int) -> tuple[tuple[str, ...], ...]:

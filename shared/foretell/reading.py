@@ -12,10 +12,12 @@ import numpy as np
 
 from foretell.columns import (
     MISSING,
+    Coded,
     Column,
     Flags,
     Numbers,
-    category_column,
+    coded_column,
+    missing_cells,
     number_column,
 )
 from foretell.parsing import Value, category_text, expectation, range_text, shown, text_parser
@@ -99,11 +101,13 @@ def read_numbers(
 ) -> tuple[Numbers, list[Trouble]]:
     """Return a number's or flag's column, NaN for missing and for what cannot be used.
 
-    With `strict`, text is read only where the schema gives it a format. `limit` bounds how
-    many rows each kind of complaint lists.
+    With `strict`, text is read only where the schema gives it a format, and NaN is refused: a
+    mask or None says missing. `limit` bounds how many rows each kind of complaint lists.
     """
     parse = None if strict and feature.format == "plain" else text_parser(feature)
     numbers, bad = number_column(column, parse)
+    if strict:
+        bad |= np.isnan(numbers) & ~missing_cells(column)
     if feature.kind == "flag":
         outside = (numbers != 0) & (numbers != 1) & ~np.isnan(numbers)
     else:
@@ -120,14 +124,14 @@ def read_numbers(
 
 def read_categories(
     feature: Feature, column: Column, *, limit: int | None = None
-) -> tuple[list[str | None], list[Trouble]]:
+) -> tuple[Coded, list[Trouble]]:
     """Return a category's column as texts, None for missing and for what cannot be used."""
-    texts, bad = category_column(column)
+    coded, bad = coded_column(column)
     troubles = troubles_at(bad, feature.name, column, f"is not {expectation(feature)}", limit)
     if feature.required:
-        absent = np.fromiter((t is None for t in texts), dtype=np.bool_, count=len(texts))
+        absent = coded.lookup(np.array([v is None for v in coded.values], dtype=np.bool_), True)
         troubles += _missing(absent & ~bad, feature, limit)
-    return texts, troubles
+    return coded, troubles
 
 
 def troubles_at(
