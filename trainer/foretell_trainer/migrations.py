@@ -108,7 +108,9 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
         connection.execute("BEGIN TRANSACTION")
         try:
             connection.execute(statements)
-            connection.execute("INSERT INTO schema_version VALUES (?, now() AT TIME ZONE 'UTC')", [number])
+            connection.execute(
+                "INSERT INTO schema_version VALUES (?, now() AT TIME ZONE 'UTC')", [number]
+            )
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")

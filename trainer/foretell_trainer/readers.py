@@ -13,26 +13,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from foretell.errors import InvalidInput, Violation
 
+from foretell_trainer.batches import RejectedRow
+
 CELLS_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """One row that is not used: where it is (``line``, 1 is the first of the file), and why."""
-
-    source: str
-    line: int
-    reason: str
-    content: str = ""
-    observation_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +43,15 @@ class Table:
         return len(self.lines)
 
 
+class _Rows(Protocol):
+    """What `csv.reader` returns; the standard library has no name for it."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
+
+
 def read_table(path: Path) -> Table:
     """Read a file by its ending: .csv, .tsv, .parquet, .jsonl or .ndjson, .duckdb or .db.
 
@@ -66,7 +65,9 @@ def read_table(path: Path) -> Table:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        raise _broken(path, f"no reader for {path.suffix or 'a file without ending'}; one of {known}")
+        raise _broken(
+            path, f"no reader for {path.suffix or 'a file without ending'}; one of {known}"
+        )
     if not path.is_file():
         raise _broken(path, "no such file")
     if path.stat().st_size == 0:
@@ -96,7 +97,7 @@ def _read_csv(path: Path, _inner: str) -> Table:
         return _csv_table(path, csv.reader(file, delimiter=delimiter, strict=True))
 
 
-def _csv_table(path: Path, rows: Any) -> Table:
+def _csv_table(path: Path, rows: _Rows) -> Table:
     try:
         header = [name.strip() for name in next(rows)]
     except (StopIteration, csv.Error) as error:
@@ -113,12 +114,10 @@ def _csv_table(path: Path, rows: Any) -> Table:
             cells.append(row)
             lines.append(line)
     columns = dict(zip(header, zip(*cells, strict=True), strict=True)) if cells else {}
-    return Table(
-        path.name, columns or {name: () for name in header}, lines, tuple(rejected)
-    )
+    return Table(path.name, columns or dict.fromkeys(header, ()), lines, tuple(rejected))
 
 
-def _csv_rows(rows: Any) -> Iterator[tuple[int, list[str], str]]:
+def _csv_rows(rows: _Rows) -> Iterator[tuple[int, list[str], str]]:
     """Yield (first physical line, cells, fault) of each record."""
     while True:
         line = rows.line_num + 1
@@ -182,10 +181,11 @@ def _read_jsonl(path: Path, _inner: str) -> Table:
                 shown = text.decode(errors="replace").strip()[:200]
                 rejected.append(RejectedRow(path.name, line, str(error), shown))
     names = list(dict.fromkeys(name for entry in objects for name in entry))
-    if not names and not rejected:
-        raise _broken(path, "the file has no rows")
+    if not names:
+        why = f"; line {rejected[0].line}: {rejected[0].reason}" if rejected else ""
+        raise _broken(path, f"the file has no rows{why}")
     columns = {name: [entry.get(name) for entry in objects] for name in names}
-    return Table(path.name, columns or {"": ()}, lines, tuple(rejected))
+    return Table(path.name, columns, lines, tuple(rejected))
 
 
 def _flat_object(text: bytes) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _flat_object(text: bytes) -> dict[str, Any]:
     entry = json.loads(text)
     if not isinstance(entry, dict):
         msg = f"not a JSON object but {type(entry).__name__}"
-        raise ValueError(msg)  # noqa: TRY004 -- one kind of error for one broken line
+        raise ValueError(msg)
     flat: dict[str, Any] = {}
     for name, value in entry.items():
         if not isinstance(value, dict):

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from foretell.schema import Feature, Schema
 from numpy.typing import NDArray
 
-from foretell.schema import Feature, Schema
+from foretell_trainer.ingest import IngestReport, ingest_file, merge_reports
 from foretell_trainer.store import Store, sync_folder
 
 FEATURE, METRIC, LOWER_BOUND = "f:", "m:", "lb:"
@@ -69,9 +69,8 @@ class Columns:
 
 
 def sent_features(schema: Schema) -> tuple[Feature, ...]:
-    """Return what a caller may send: the features that are not derived, then the catalogs' facts."""
-    own = tuple(feature for feature in schema.features if feature.derive is None)
-    return own + tuple(fact for catalog in schema.catalogs for fact in catalog.facts)
+    """Return what a caller may send: features that are not derived, then the catalogs' facts."""
+    return tuple(feature for feature in schema.inputs if feature.derive is None)
 
 
 def take_snapshot(
@@ -92,6 +91,23 @@ def take_snapshot(
     sync_folder(folder)
     _record(store, snapshot)
     return snapshot
+
+
+def snapshot_from_files(
+    schema: Schema, files: Sequence[Path], folder: Path
+) -> tuple[Snapshot, IngestReport]:
+    """Make a snapshot of data files, without a store of one's own.
+
+    The files go through the same checks, and rows with the same id are one row. Rejected rows
+    are in the report.
+
+    Raises:
+        InvalidInput: a file as a whole cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
+        store = Store(Path(scratch))
+        report = merge_reports([ingest_file(store, schema, path) for path in files])
+        return take_snapshot(store, schema, folder), report
 
 
 def read_snapshot(snapshot: Snapshot | Path, schema: Schema) -> Columns:
@@ -121,8 +137,9 @@ def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
         for metric in schema.metrics
     ]
     kept = "" if simulated else " AND NOT simulated"
+    # Every name and text below is quoted by _name and _text: nothing here is left to inject.
     return (
-        f"COPY (SELECT observation_id, observed_at, source, tag, outcome, {', '.join(cells)},"
+        f"COPY (SELECT observation_id, observed_at, source, tag, outcome, {', '.join(cells)},"  # noqa: S608
         f" measured.* EXCLUDE (observation)"
         f" FROM (SELECT *, json_extract_string(features, [{paths}]) AS sent FROM observations"
         f"   WHERE workload = {_text(schema.workload)}{kept}) o"
@@ -192,9 +209,7 @@ def _feature_array(table: pa.Table, feature: Feature) -> NDArray[Any]:
     name = FEATURE + feature.name
     numeric = _column_type(feature) != "VARCHAR"
     if name not in table.column_names:
-        return (
-            np.full(table.num_rows, np.nan) if numeric else np.full(table.num_rows, None, object)
-        )
+        return np.full(table.num_rows, np.nan) if numeric else np.full(table.num_rows, None, object)
     return _numbers(table, name) if numeric else _texts(table, name)
 
 

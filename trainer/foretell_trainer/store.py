@@ -18,59 +18,12 @@ from typing import IO
 
 import duckdb
 import pyarrow as pa
-
 from foretell.errors import Unavailable
+
+from foretell_trainer.batches import Batch
 from foretell_trainer.migrations import migrate
 
 FILE_NAME = "foretell.duckdb"
-
-OBSERVATION_COLUMNS = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("workload", pa.string()),
-        ("observation_id", pa.string()),
-        ("observed_at", pa.timestamp("us")),
-        ("source", pa.string()),
-        ("tag", pa.string()),
-        ("outcome", pa.string()),
-        ("simulated", pa.bool_()),
-        ("prediction_id", pa.string()),
-        ("features", pa.string()),
-    ]
-)
-METRIC_COLUMNS = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("lower_bound", pa.bool_()),
-    ]
-)
-REJECTION_COLUMNS = pa.schema(
-    [
-        ("digest", pa.string()),
-        ("workload", pa.string()),
-        ("observation_id", pa.string()),
-        ("source", pa.string()),
-        ("line", pa.int64()),
-        ("reason", pa.string()),
-        ("content", pa.string()),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Checked observations on their way into the store, as two Arrow tables.
-
-    ``observations`` has the columns `OBSERVATION_COLUMNS`; ``metrics`` has `METRIC_COLUMNS` and
-    refers to them by ``row``. ``rejections`` (`REJECTION_COLUMNS`) go in with them, in the same
-    transaction.
-    """
-
-    observations: pa.Table
-    metrics: pa.Table
-    rejections: pa.Table
 
 
 @dataclass(frozen=True)
@@ -132,18 +85,20 @@ class Store:
         why = ""
         for pause in _pauses(deadline):
             try:
-                return duckdb.connect(str(self.path))
+                connection = duckdb.connect(str(self.path))
             except duckdb.IOException as error:
                 why = str(error).splitlines()[0]
                 # Anything but a foreign lock (no permission, disk full) does not pass by waiting.
                 if "lock" not in why:
                     break
                 time.sleep(pause)
+            else:
+                return connection
         raise Unavailable(f"the store {self.path}", why)
 
     def append(self, batch: Batch) -> Appended:
         """Append a batch in one transaction; an observation id that is known changes nothing."""
-        with self.open() as connection, _transaction(connection):
+        with self.open() as connection, transaction(connection):
             before = batch.observations.num_rows
             stored = _append_observations(connection, batch)
             rejected = _append_rejections(connection, batch.rejections)
@@ -160,7 +115,8 @@ def _pauses(deadline: float) -> Iterator[float]:
 
 
 @contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what happens inside, or roll all of it back."""
     connection.execute("BEGIN TRANSACTION")
     try:
         yield
