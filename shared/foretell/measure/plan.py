@@ -1,0 +1,164 @@
+"""Choosing what to run: the probes, the sweep, and the held-out configurations.
+
+Everything is random from a seed and in random order, so that the machine getting warmer or
+busier with time does not look like an effect of a feature.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from foretell.errors import InvalidInput, Violation
+from foretell.measure.configuration import Configuration
+from foretell.measure.measurements import Measurement, Measurements
+from foretell.measure.nodes import Node, node_named
+from foretell.measure.tasks import Task, task_named
+
+Cell = tuple[Task, Node]
+Pace = Mapping[Cell, float]
+"""Seconds per unit of a task's work, on a node of this machine."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def probe_plan(tasks: Sequence[Task], nodes: Sequence[Node], seed: int) -> list[Configuration]:
+    """One run of moderate length per task and node, in random order."""
+    plan = [Configuration(task, node, task.probe) for task in tasks for node in nodes]
+    random.Random(seed).shuffle(plan)  # noqa: S311  (a plan, not a secret)
+    return plan
+
+
+def pace_of(probes: Sequence[Measurement]) -> dict[Cell, float]:
+    """The pace of every task and node that was probed; those whose probe failed are missing."""
+    pace = {}
+    for run in probes:
+        task, node = task_named(run.function), node_named(run.node)
+        took = run.duration_s or run.lower_bounds.get("duration_s")
+        if took is not None:
+            pace[task, node] = took / task.work(run.argument)
+    return pace
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long the runs of a sweep should take, and what a process takes before its run."""
+
+    shortest_s: float
+    longest_s: float
+    start_s: float
+
+    def at(self, fraction: float) -> float:
+        """The duration at a fraction of the way from the shortest to the longest, in log."""
+        return self.shortest_s * math.pow(self.longest_s / self.shortest_s, fraction)
+
+
+def sweep_plan(
+    pace: Pace, lengths: Lengths, *, process_s: float, repeats: int, seed: int
+) -> list[Configuration]:
+    """As many configurations as are expected to fill `process_s` seconds of processes.
+
+    In rounds: each task and node once per round, in random order, so that a sweep cut short has
+    seen them all equally often. The expected durations of one task and node are spread evenly
+    over the log of the lengths. Every configuration is there `repeats` times, in separate rounds;
+    one probe per task is there once more, to tell the noise of repeats from.
+    """
+    rng = random.Random(seed + 1)  # noqa: S311  (a plan, not a secret)
+    again = _second_probes(pace)
+    left = process_s - sum(lengths.start_s + _expected_s(probe, pace) for probe in again)
+    plan: list[Configuration] = []
+    for configuration in _rounds(pace, lengths, repeats, rng):
+        left -= lengths.start_s + _expected_s(configuration, pace)
+        if left < 0:
+            break
+        plan.append(configuration)
+    for probe in again:
+        plan.insert(rng.randint(0, len(plan)), probe)
+    return plan
+
+
+def _rounds(
+    pace: Pace, lengths: Lengths, repeats: int, rng: random.Random
+) -> Iterator[Configuration]:
+    """Rounds without end; none at all when no pace is known."""
+    offsets = {cell: rng.random() for cell in pace}
+    for number in count() if pace else ():
+        configurations = []
+        for (task, node), offset in offsets.items():
+            # Steps of the golden ratio fill [0, 1) evenly however many there will be. Stretched
+            # and clipped, one in ten falls on an end of the range, which a model must know well.
+            fraction = min(max(1.1 * ((offset + number * _GOLDEN) % 1) - 0.05, 0.0), 1.0)
+            argument = task.argument_for(lengths.at(fraction) / pace[task, node])
+            configurations.append(Configuration(task, node, argument))
+        for _ in range(repeats):
+            yield from rng.sample(configurations, len(configurations))
+
+
+def held_out_plan(measurements: Measurements, n: int, seed: int = 0) -> list[Configuration]:
+    """Up to `n` configurations that were not measured, on the tasks and nodes that were.
+
+    Four of five arguments lie between the smallest and the largest that were measured for their
+    task and node; every fifth is `beyond`, by 10 to 60 % more expected work, unless the task
+    ends there. Tasks take turns. Fewer than `n` only when there are not that many. Raises
+    `InvalidInput` when no task has two arguments to hold out between.
+    """
+    rng = random.Random(seed + 2)  # noqa: S311  (a plan, not a secret)
+    measured = _measured_arguments(measurements)
+    cells = [cell for cell, arguments in measured.items() if len(arguments) > 1]
+    if not cells:
+        why = "no task was measured with two different arguments on one node"
+        raise InvalidInput([Violation("measurements", f"{len(measurements.runs)} runs", why)])
+    taken = {cell: set(arguments) for cell, arguments in measured.items()}
+    plan: list[Configuration] = []
+    for task, node in _in_turns(cells, rng, draws=50 * n):
+        if len(plan) == n:
+            break
+        arguments = measured[task, node]
+        argument = _new_argument(task, arguments, rng, beyond=len(plan) % 5 == 4)
+        if argument not in taken[task, node]:
+            taken[task, node].add(argument)
+            plan.append(Configuration(task, node, argument, beyond=argument > max(arguments)))
+    return plan
+
+
+def _second_probes(pace: Pace) -> list[Configuration]:
+    first_node: dict[str, Configuration] = {}
+    for task, node in pace:
+        first_node.setdefault(task.name, Configuration(task, node, task.probe))
+    return list(first_node.values())
+
+
+def _expected_s(configuration: Configuration, pace: Pace) -> float:
+    task = configuration.task
+    return pace[task, configuration.node] * task.work(configuration.argument)
+
+
+def _measured_arguments(measurements: Measurements) -> dict[Cell, set[int]]:
+    found: dict[Cell, set[int]] = {}
+    for run in measurements.runs:
+        if run.duration_s is not None:
+            cell = task_named(run.function), node_named(run.node)
+            found.setdefault(cell, set()).add(run.argument)
+    return found
+
+
+def _in_turns(cells: Sequence[Cell], rng: random.Random, draws: int) -> Iterator[Cell]:
+    """Random cells, `draws` in all; a task comes back only after all the others."""
+    nodes: dict[Task, list[Node]] = {}
+    for task, node in cells:
+        nodes.setdefault(task, []).append(node)
+    tasks: list[Task] = []
+    for _ in range(draws):
+        tasks = tasks or rng.sample(list(nodes), len(nodes))
+        task = tasks.pop()
+        yield task, rng.choice(nodes[task])
+
+
+def _new_argument(task: Task, measured: set[int], rng: random.Random, *, beyond: bool) -> int:
+    low, high = task.work(min(measured)), task.work(max(measured))
+    if beyond:
+        return task.argument_for(high * rng.uniform(1.1, 1.6))
+    return task.argument_for(low * (high / low) ** rng.random())
