@@ -57,5 +57,9 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 def _renderers(fmt: LogFormat) -> list[structlog.typing.Processor]:
     if fmt == "text":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]

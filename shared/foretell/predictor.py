@@ -1,0 +1,223 @@
+"""Predictors: a bundle, checked and loaded, that answers rows with forecasts.
+
+ONNX Runtime is imported when the first predictor is loaded, never with this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.bundle import INPUTS, MODEL_FILE, OUTPUTS, Manifest, read_file, read_manifest
+from foretell.columns import Codes, Numbers
+from foretell.encoding import Encoded, Encoder
+from foretell.errors import BundleRejected
+from foretell.forecast import Forecasts
+from foretell.schema import Schema
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ROWS_AT_ONCE = 64
+"""Tree ensembles answer fastest in runs of about so many rows."""
+
+FEW_SHOT_ROWS = 20
+"""With fewer training rows than this behind one of its ids, an answer is `few-shot`."""
+
+GOLDEN_TOLERANCE = 1e-4
+"""How far, relatively, golden rows may be from what the manifest says."""
+
+TIERS = ("cold", "few-shot", "warm", "repeat")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the graph answers, [n, M], [n, M], [n], [n] and [n, G]."""
+
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    support: NDArray[np.float64]
+    table: NDArray[np.int64]
+    rows: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The forecasts of some rows, and what they rest on."""
+
+    forecasts: Forecasts
+    support: NDArray[np.float64]
+    """[n], in [0, 1]."""
+    tier: list[str]
+    """[n]: cold, few-shot, warm or repeat."""
+    rows: NDArray[np.float64]
+    """[n, G]: training rows behind the value of each of the manifest's groups."""
+    unknown: tuple[tuple[str, ...], ...]
+    """[n]: the categories whose value the training data does not have."""
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+
+class Predictor:
+    """One loaded bundle. Immutable; shared by threads; swapped as a whole."""
+
+    def __init__(self, manifest: Manifest, session: InferenceSession) -> None:
+        self.manifest = manifest
+        self.schema = manifest.schema_
+        self.encoder = Encoder(self.schema, manifest.vocabulary)
+        self._session = session
+        self._tables = manifest.quantiles.tables()
+        self._log = np.array([metric.scale == "log" for metric in self.schema.metrics])
+        self._ids = [i for i, group in enumerate(manifest.groups) if len(group) == 1]
+        names = manifest.quantiles.table_names
+        self._is_repeat = np.array([name.startswith("repeat") for name in names])
+        self._tier_names = np.array(TIERS, dtype=object)
+
+    @classmethod
+    def load(cls, folder: Path, expected_schema: Schema | None = None) -> Predictor:
+        """Load the bundle in `folder`, and prove that it answers as it did when it was made.
+
+        Checked: size and sha256 of the files, the schema against `expected_schema`, the
+        graph's inputs and outputs against the manifest, and the golden rows. Raises
+        BundleRejected, with the reason, when any of that fails.
+        """
+        manifest = read_manifest(folder)
+        model = read_file(folder, manifest, MODEL_FILE)
+        if expected_schema and expected_schema.fingerprint != manifest.schema_fingerprint:
+            why = (
+                f"its schema is {manifest.schema_fingerprint[:12]}…, "
+                f"{expected_schema.fingerprint[:12]}… is expected"
+            )
+            raise BundleRejected(manifest.version, why)
+        session = _session(model, manifest.version)
+        _check_signature(session, manifest)
+        predictor = cls(manifest, session)
+        predictor.check_golden()
+        return predictor
+
+    @property
+    def version(self) -> str:
+        """The bundle's version, which every answer names."""
+        return self.manifest.version
+
+    def run(self, numbers: Numbers, categories: Codes) -> Outputs:
+        """Return the graph's outputs for encoded rows, running it in runs of a few rows."""
+        starts = range(0, max(len(numbers), 1), ROWS_AT_ONCE)
+        parts = [
+            self._session.run(
+                OUTPUTS,
+                {
+                    "numbers": numbers[i : i + ROWS_AT_ONCE],
+                    "categories": categories[i : i + ROWS_AT_ONCE],
+                },
+            )
+            for i in starts
+        ]
+        whole = (
+            parts[0] if len(parts) == 1 else [np.concatenate(p) for p in zip(*parts, strict=True)]
+        )
+        location, scale, support, table, rows = whole
+        return Outputs(
+            location.astype(np.float64),
+            scale.astype(np.float64),
+            support.astype(np.float64),
+            table,
+            rows.astype(np.float64),
+        )
+
+    def forecast(self, encoded: Encoded) -> Prediction:
+        """Return the forecasts of encoded rows."""
+        outputs = self.run(encoded.numbers, encoded.categories)
+        forecasts = Forecasts(
+            self.schema.metric_names,
+            self._log,
+            outputs.location,
+            outputs.scale,
+            outputs.table,
+            self._tables,
+            outputs.support,
+        )
+        return Prediction(
+            forecasts, outputs.support, self._tiers(outputs), outputs.rows, encoded.unknown
+        )
+
+    def check_golden(self) -> None:
+        """Run the golden rows, which also warms the graph up; BundleRejected if one is off."""
+        golden = self.manifest.golden
+        try:
+            outputs = self.run(*golden.inputs())
+        except Exception as error:  # whatever a foreign graph raises, it is not served
+            raise BundleRejected(self.version, f"the graph does not run: {error}") from error
+        for name in ("location", "scale", "support", "table"):
+            expected = np.array(getattr(golden, name), dtype=np.float64)
+            found = getattr(outputs, name)
+            if expected.shape != found.shape or not _close(found, expected):
+                why = f"golden rows: {name} is not what the manifest says"
+                raise BundleRejected(self.version, why)
+
+    def _tiers(self, outputs: Outputs) -> list[str]:
+        ids = outputs.rows[:, self._ids]
+        fewest = ids.min(axis=1) if self._ids else np.full(len(ids), np.inf)
+        tier = np.where(fewest <= 0, 0, np.where(fewest < FEW_SHOT_ROWS, 1, 2))
+        tier[self._is_repeat[outputs.table]] = 3
+        names: list[str] = self._tier_names[tier].tolist()
+        return names
+
+
+def _session(model: bytes, version: str) -> InferenceSession:
+    import onnxruntime as ort  # noqa: PLC0415 -- only those who predict pay for it
+
+    options = ort.SessionOptions()
+    # Calls come from many threads at once; each is too small to be split further.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises many kinds, all of them mean this
+        raise BundleRejected(version, f"{MODEL_FILE} does not load: {error}") from error
+
+
+def _check_signature(session: InferenceSession, manifest: Manifest) -> None:
+    schema = manifest.schema_
+    metrics = len(schema.metrics)
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        "numbers": ("tensor(double)", (len(schema.number_names),)),
+        "categories": ("tensor(int64)", (len(schema.category_names),)),
+        "location": ("tensor(float)", (metrics,)),
+        "scale": ("tensor(float)", (metrics,)),
+        "support": ("tensor(float)", ()),
+        "table": ("tensor(int64)", ()),
+        "rows": ("tensor(float)", (len(manifest.groups),)),
+    }
+    found: dict[str, Any] = {node.name: node for node in session.get_inputs()}
+    if set(found) != set(INPUTS):
+        why = f"the graph takes {', '.join(sorted(found))}, not {', '.join(INPUTS)}"
+        raise BundleRejected(manifest.version, why)
+    found |= {node.name: node for node in session.get_outputs()}
+    for name, (kind, width) in expected.items():
+        node = found.get(name)
+        if node is None:
+            raise BundleRejected(manifest.version, f"the graph has no output {name!r}")
+        if node.type != kind or not _fits(node.shape, width):
+            why = f"the graph's {name} is {node.type} {node.shape}, not {kind} [n, *{width}]"
+            raise BundleRejected(manifest.version, why)
+
+
+def _fits(shape: list[int | str | None], width: tuple[int, ...]) -> bool:
+    """Return whether a declared shape is [n, *width]; a dimension without a number may be any."""
+    if len(shape) != 1 + len(width):
+        return False
+    pairs = zip(shape[1:], width, strict=True)
+    return not isinstance(shape[0], int) and all(
+        not isinstance(found, int) or found == wanted for found, wanted in pairs
+    )
+
+
+def _close(found: NDArray[Any], expected: NDArray[np.float64]) -> bool:
+    return bool(np.allclose(found, expected, rtol=GOLDEN_TOLERANCE, atol=1e-6))

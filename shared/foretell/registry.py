@@ -1,0 +1,303 @@
+"""The registry: where bundles are published, promoted and rolled back.
+
+A folder registry looks like this; readers never see half a file:
+
+    <root>/<workload>/schema.yaml                  the workload's own schema, if it has one
+    <root>/<workload>/bundles/<version>/           model.onnx and manifest.json
+    <root>/<workload>/aliases.json                 {"current": …, "previous": …, "candidate": …}
+    <root>/<workload>/history.jsonl                who did what, when and why
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from foretell.bundle import MANIFEST_FILE, VERSION_PATTERN, Manifest, read_bundle, read_manifest
+from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound
+from foretell.schema import Schema
+from foretell.schema_file import builtin_schemas, load_schema, parse_schema
+
+Alias = Literal["current", "candidate", "previous"]
+Action = Literal["publish", "promote", "rollback"]
+
+SCHEMA_NAMES = ("schema.yaml", "schema.yml", "schema.toml")
+
+_WORKLOAD = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+class Registry(Protocol):
+    """Where bundles live. Every call that changes something says who does it, and why."""
+
+    def workloads(self) -> list[str]:
+        """Return the workloads that have a schema or a bundle here, sorted."""
+
+    def schema(self, workload: str) -> Schema:
+        """Return the workload's schema: its own file, else its current bundle's, else built in.
+
+        Raises NotFound, naming those that are known, when there is none.
+        """
+
+    def register(self, content: str, *, suffix: str = ".yaml") -> Schema:
+        """Keep a schema file's text as the schema of the workload that it names."""
+
+    def versions(self, workload: str) -> list[str]:
+        """Return the versions of a workload's bundles, newest first."""
+
+    def manifest(self, workload: str, version: str) -> Manifest:
+        """Return a bundle's manifest; NotFound or BundleRejected."""
+
+    def path(self, workload: str, version: str) -> Path:
+        """Return the folder of a bundle; NotFound when there is no such bundle."""
+
+    def aliases(self, workload: str) -> Mapping[str, str]:
+        """Return which version each alias stands for; an alias that is not set is absent."""
+
+    def current(self, workload: str) -> str:
+        """Return the version that `current` stands for; NotFound, or NoBundle without one."""
+
+    def history(self, workload: str) -> list[dict[str, Any]]:
+        """Return what was published, promoted and rolled back, oldest first."""
+
+    def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
+        """Copy a bundle in, as `current` or else as `candidate`, and return its version."""
+
+    def promote(self, workload: str, version: str, who: str, why: str) -> None:
+        """Make a version `current`; what was current becomes `previous`."""
+
+    def rollback(self, workload: str, who: str, why: str) -> str:
+        """Make `previous` current again, and return it; the two change places."""
+
+
+class FolderRegistry:
+    """A registry on a folder that several processes, and machines that share it, may use."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def workloads(self) -> list[str]:
+        """Return the workloads that have a schema or a bundle here, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            folder.name
+            for folder in self.root.iterdir()
+            if _WORKLOAD.match(folder.name)
+            and (self._schema_file(folder) or any(self._versions(folder.name)))
+        )
+
+    def schema(self, workload: str) -> Schema:
+        """Return the workload's schema: its own file, else its current bundle's, else built in."""
+        if _WORKLOAD.match(workload):
+            own = self._schema_file(self.root / workload)
+            if own is not None:
+                return load_schema(own)
+            version = self.aliases(workload).get("current")
+            if version is not None:
+                return self.manifest(workload, version).schema_
+            if workload in builtin_schemas():
+                return builtin_schemas()[workload]
+        raise NotFound("workload", workload, sorted({*self.workloads(), *builtin_schemas()}))
+
+    def register(self, content: str, *, suffix: str = ".yaml") -> Schema:
+        """Keep a schema file's text as the schema of the workload that it names."""
+        schema = parse_schema(content, f"schema{suffix}")
+        folder = self.root / schema.workload
+        with self._locked(schema.workload):
+            name = f"schema{'.toml' if suffix == '.toml' else '.yaml'}"
+            for other in SCHEMA_NAMES:
+                if other != name:
+                    (folder / other).unlink(missing_ok=True)
+            _write_atomically(folder / name, content)
+        return schema
+
+    def versions(self, workload: str) -> list[str]:
+        """Return the versions of a workload's bundles, newest first."""
+        self._require(workload)
+        return self._versions(workload)
+
+    def manifest(self, workload: str, version: str) -> Manifest:
+        """Return a bundle's manifest; NotFound or BundleRejected."""
+        return read_manifest(self.path(workload, version))
+
+    def path(self, workload: str, version: str) -> Path:
+        """Return the folder of a bundle; NotFound when there is no such bundle."""
+        self._require(workload)
+        folder = self._bundles(workload) / version
+        if not re.match(VERSION_PATTERN, version) or not folder.is_dir():
+            raise NotFound("bundle", version, self._versions(workload))
+        return folder
+
+    def aliases(self, workload: str) -> Mapping[str, str]:
+        """Return which version each alias stands for; an alias that is not set is absent."""
+        if not _WORKLOAD.match(workload):
+            return {}
+        path = self.root / workload / "aliases.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return {str(alias): str(version) for alias, version in data.items()}
+
+    def current(self, workload: str) -> str:
+        """Return the version that `current` stands for; NotFound, or NoBundle without one."""
+        version = self.aliases(workload).get("current")
+        if version is None:
+            self.schema(workload)  # raises NotFound for what is not a workload at all
+            raise NoBundle(workload)
+        return version
+
+    def history(self, workload: str) -> list[dict[str, Any]]:
+        """Return what was published, promoted and rolled back, oldest first."""
+        self._require(workload)
+        path = self.root / workload / "history.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line]
+
+    def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
+        """Copy a bundle in, as `current` or else as `candidate`, and return its version.
+
+        The bundle is verified first (BundleRejected). Publishing the same bundle again changes
+        nothing but the aliases.
+        """
+        manifest = read_bundle(folder)
+        version = manifest.version
+        if manifest.workload != workload:
+            raise BundleRejected(version, f"it is for {manifest.workload!r}, not {workload!r}")
+        with self._locked(workload):
+            self._copy_in(workload, folder, manifest)
+            self._log(workload, _entry("publish", who, why, to=version))
+            if promote:
+                self._set_current(workload, version, "promote", who, why)
+            else:
+                self._write_aliases(workload, {**self.aliases(workload), "candidate": version})
+        return version
+
+    def promote(self, workload: str, version: str, who: str, why: str) -> None:
+        """Make a version `current`; what was current becomes `previous`."""
+        self.path(workload, version)
+        with self._locked(workload):
+            self._set_current(workload, version, "promote", who, why)
+
+    def rollback(self, workload: str, who: str, why: str) -> str:
+        """Make `previous` current again, and return it; the two change places."""
+        self._require(workload)
+        with self._locked(workload):
+            aliases = self.aliases(workload)
+            version = aliases.get("previous")
+            if version is None:
+                raise NotFound("alias", "previous", list(aliases))
+            self._set_current(workload, version, "rollback", who, why)
+        return version
+
+    def _require(self, workload: str) -> None:
+        if not _WORKLOAD.match(workload) or not (self.root / workload).is_dir():
+            raise NotFound("workload", workload, self.workloads())
+
+    def _bundles(self, workload: str) -> Path:
+        return self.root / workload / "bundles"
+
+    def _versions(self, workload: str) -> list[str]:
+        bundles = self._bundles(workload)
+        if not bundles.is_dir():
+            return []
+        found = [
+            # Of two made in the same second, the one that arrived last is the newest.
+            (folder.name.partition("-")[0], folder.stat().st_mtime_ns, folder.name)
+            for folder in bundles.iterdir()
+            if re.match(VERSION_PATTERN, folder.name) and (folder / MANIFEST_FILE).is_file()
+        ]
+        return [name for _, _, name in sorted(found, reverse=True)]
+
+    def _schema_file(self, folder: Path) -> Path | None:
+        paths = (folder / name for name in SCHEMA_NAMES)
+        return next((path for path in paths if path.is_file()), None)
+
+    def _copy_in(self, workload: str, folder: Path, manifest: Manifest) -> None:
+        target = self._bundles(workload) / manifest.version
+        if target.exists():
+            if read_bundle(target).files != manifest.files:
+                raise Conflict(f"another bundle is already published as {manifest.version}")
+            return
+        incoming = target.with_name(f".incoming-{uuid.uuid4().hex}")
+        try:
+            incoming.mkdir(parents=True)
+            for name in (*manifest.files, MANIFEST_FILE):
+                shutil.copyfile(folder / name, incoming / name)
+                _sync(incoming / name)
+            _sync(incoming)
+            incoming.rename(target)
+            _sync(target.parent)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+
+    def _set_current(self, workload: str, version: str, action: Action, who: str, why: str) -> None:
+        aliases = dict(self.aliases(workload))
+        replaced = aliases.get("current")
+        if replaced != version:
+            aliases["current"] = version
+            if replaced is not None:
+                aliases["previous"] = replaced
+        if aliases.get("candidate") == version:
+            del aliases["candidate"]
+        self._write_aliases(workload, aliases)
+        self._log(workload, _entry(action, who, why, to=version, old=replaced))
+
+    def _write_aliases(self, workload: str, aliases: Mapping[str, str]) -> None:
+        _write_atomically(self.root / workload / "aliases.json", json.dumps(aliases, indent=1))
+
+    def _log(self, workload: str, entry: Mapping[str, str | None]) -> None:
+        when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        path = self.root / workload / "history.jsonl"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"when": when, **entry}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _locked(self, workload: str) -> Iterator[None]:
+        """Hold the workload's lock; publishers wait for each other, readers wait for nobody."""
+        if not _WORKLOAD.match(workload):
+            raise NotFound("workload", workload, self.workloads())
+        folder = self.root / workload
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _entry(
+    action: Action, who: str, why: str, *, to: str, old: str | None = None
+) -> dict[str, str | None]:
+    return {"action": action, "who": who, "why": why, "from": old, "to": to}
+
+
+def _write_atomically(path: Path, content: str) -> None:
+    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        beside.write_text(content, encoding="utf-8")
+        _sync(beside)
+        beside.replace(path)
+        _sync(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
