@@ -1,0 +1,57 @@
+"""The Python client: `Client`, `AsyncClient` and the values that they return."""
+
+from foretell.client.aio import AsyncClient
+from foretell.client.batch import Chunk, MetricColumns, Predictions, ReservationColumn
+from foretell.client.channel import Tls
+from foretell.client.models import (
+    Acknowledgement,
+    Acknowledgements,
+    Bundle,
+    Catalog,
+    Feature,
+    Job,
+    Lineage,
+    Link,
+    Metric,
+    Workload,
+    WorkloadSchema,
+)
+from foretell.client.requests import Ask, Cost
+from foretell.client.results import (
+    GroupRows,
+    Interval,
+    MetricForecast,
+    Prediction,
+    Reservation,
+    StreamAnswer,
+)
+from foretell.client.sync import Client
+
+__all__ = [
+    "Acknowledgement",
+    "Acknowledgements",
+    "Ask",
+    "AsyncClient",
+    "Bundle",
+    "Catalog",
+    "Chunk",
+    "Client",
+    "Cost",
+    "Feature",
+    "GroupRows",
+    "Interval",
+    "Job",
+    "Lineage",
+    "Link",
+    "Metric",
+    "MetricColumns",
+    "MetricForecast",
+    "Prediction",
+    "Predictions",
+    "Reservation",
+    "ReservationColumn",
+    "StreamAnswer",
+    "Tls",
+    "Workload",
+    "WorkloadSchema",
+]

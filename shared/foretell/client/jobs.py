@@ -1,0 +1,54 @@
+"""What the two clients share about waiting for a training run."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from foretell.client.models import Job
+from foretell.errors import Cancelled, DeadlinePassed, ForetellError, Unavailable
+from foretell.v1.model_pb2 import RetrainRequest
+
+
+def retrain_request(
+    workload: str, request_id: str | None, include_simulated: bool
+) -> RetrainRequest:
+    """Return the request; without an id of the caller's it gets one, so that retries are safe."""
+    return RetrainRequest(
+        workload=workload,
+        request_id=request_id or str(uuid.uuid4()),
+        include_simulated=include_simulated,
+    )
+
+
+def watch_limit(wait: bool | float) -> float | None:
+    """Return how many seconds to wait for a job at most; None is the client's default."""
+    return None if isinstance(wait, bool) else wait
+
+
+def succeeded(job: Job) -> Job:
+    """Return the job if it published a bundle; raises its error, or Cancelled, if it did not."""
+    if job.state == "SUCCEEDED":
+        return job
+    if job.state == "CANCELLED":
+        raise Cancelled(f"job {job.id} was cancelled")
+    if job.state == "FAILED":
+        raise job.error or ForetellError(f"job {job.id} failed without saying why")
+    raise Unavailable(f"job {job.id}", f"the watch ended while it was {job.state}")
+
+
+class Deadline:
+    """A point in time that several calls share; `seconds` None never passes."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Return the seconds left; raises DeadlinePassed if there are none."""
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise DeadlinePassed(f"not finished within {self._seconds:g} s")
+        return left

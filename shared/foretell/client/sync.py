@@ -1,0 +1,267 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Any, Self, Unpack
+
+import grpc
+
+from foretell.client import answers, records
+from foretell.client.batch import Predictions
+from foretell.client.batches import batch_requests, rows_from
+from foretell.client.channel import (
+    DEFAULT_ADDRESS,
+    STREAM_TIMEOUT_S,
+    TIMEOUT_S,
+    Connection,
+    Stubs,
+    Tls,
+)
+from foretell.client.columns import Table
+from foretell.client.failures import translated
+from foretell.client.jobs import Deadline, retrain_request, succeeded, watch_limit
+from foretell.client.models import Acknowledgements, Bundle, Health, Job, Workload, WorkloadSchema
+from foretell.client.reports import report_requests
+from foretell.client.requests import Ask, Features, builder
+from foretell.client.results import Prediction, StreamAnswer
+from foretell.client.streams import SyncStream
+from foretell.errors import Unavailable
+from foretell.observation import Observation
+from foretell.v1 import model_pb2
+
+
+class Client:
+    """A connection to a Foretell server; threads may share it.
+
+    Every call has a deadline: `timeout` seconds if the call names one, else the client's
+    `timeout`; for streams and watches as a whole, `stream_timeout`. `math.inf` means none.
+    A call that finds the server unavailable is repeated by gRPC, within its deadline and five
+    times at most.
+
+    Every call raises the class of `foretell.errors` that the server raised; `Unavailable` if
+    there is no server, `DeadlinePassed` if it did not answer in time.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        token: str | None = None,
+        tls: Tls | bool = False,
+        insecure: bool = False,
+        timeout: float = TIMEOUT_S,
+        stream_timeout: float = STREAM_TIMEOUT_S,
+    ) -> None:
+        self._connection = Connection(address, token, tls, insecure, timeout, stream_timeout)
+        options, credentials = self._connection.options, self._connection.credentials
+        self._channel = (
+            grpc.insecure_channel(address, options)
+            if credentials is None
+            else grpc.secure_channel(address, credentials, options)
+        )
+        self._stubs = Stubs(self._channel)
+
+    def close(self) -> None:
+        """Close the connection; calls that are under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._connection.address!r})"
+
+    def predict(
+        self,
+        workload: str,
+        features: Features,
+        *,
+        timeout: float | None = None,
+        **ask: Unpack[Ask],
+    ) -> Prediction:
+        """Forecast one item of work; `ask` is described in `Ask`."""
+        request = builder(workload, ask)(features)
+        return answers.prediction(self._call(self._stubs.prediction.Predict, request, timeout))
+
+    def predict_many(
+        self,
+        workload: str,
+        table: Table,
+        *,
+        timeout: float | None = None,
+        **ask: Unpack[Ask],
+    ) -> Predictions:
+        """Forecast many items, given as a mapping of columns or a list of mappings.
+
+        None is a missing value, NaN is refused. Long tables are cut into several calls, each
+        with its own `timeout`.
+        """
+        responses = []
+        for start, request in batch_requests(workload, table, ask):
+            with rows_from(start):
+                responses.append(self._call(self._stubs.prediction.PredictBatch, request, timeout))
+        return answers.predictions(responses)
+
+    def stream(
+        self,
+        workload: str,
+        items: Iterable[Features],
+        *,
+        timeout: float | None = None,
+        **ask: Unpack[Ask],
+    ) -> Iterator[StreamAnswer]:
+        """Forecast items as they come; yields one answer for each, in order.
+
+        An item that is refused has its error in its answer, and the stream goes on. Items are
+        taken from the iterator in another thread, a bounded number ahead of the answers.
+        """
+        stream = SyncStream(items, builder(workload, ask))
+        seconds = self._connection.stream_seconds(timeout)
+        with translated(self._connection.address, seconds):
+            call = self._stubs.prediction.PredictStream(
+                stream.requests(), timeout=seconds, metadata=self._connection.metadata
+            )
+            with closing(stream.answers(call)) as stream_answers:
+                yield from stream_answers
+
+    def report(
+        self,
+        observations: Iterable[Observation | Mapping[str, Any]],
+        *,
+        timeout: float | None = None,
+    ) -> Acknowledgements:
+        """Report what work really cost, as `Observation`s or mappings with the same fields.
+
+        A mapping without `id` or `time` gets a random id and the present time. Observations
+        that the server rejects are in the answer with their reasons; nothing is raised for them.
+        """
+        method = self._stubs.observation.Report
+        return Acknowledgements(
+            tuple(
+                records.acknowledgement(message)
+                for request in report_requests(observations)
+                for message in self._call(method, request, timeout).acknowledgements
+            )
+        )
+
+    def retrain(
+        self,
+        workload: str,
+        *,
+        wait: bool | float = False,
+        on_progress: Callable[[Job], object] | None = None,
+        request_id: str | None = None,
+        include_simulated: bool = False,
+        timeout: float | None = None,
+    ) -> Job:
+        """Queue a training run; returns its job at once, or with `wait` when it succeeded.
+
+        `wait` may be a number of seconds. `on_progress` is called with the job each time that
+        it changes, and implies `wait`. A job that failed or was cancelled raises its error.
+        """
+        request = retrain_request(workload, request_id, include_simulated)
+        job = records.job(self._call(self._stubs.model.Retrain, request, timeout))
+        if not wait and on_progress is None:
+            return job
+        last = job
+        for last in self.watch(job.id, timeout=watch_limit(wait)):
+            if on_progress is not None:
+                on_progress(last)
+        return succeeded(last)
+
+    def job(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """Return a training run as it stands."""
+        request = model_pb2.GetJobRequest(job_id=job_id)
+        return records.job(self._call(self._stubs.model.GetJob, request, timeout))
+
+    def jobs(self, workload: str = "", *, timeout: float | None = None) -> list[Job]:
+        """Return the training runs of a workload, or of all, newest first."""
+        request = model_pb2.ListJobsRequest(workload=workload)
+        found = self._pages(self._stubs.model.ListJobs, request, timeout)
+        return [records.job(message) for page in found for message in page.jobs]
+
+    def cancel(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """Ask a training run to stop at its next step; returns it as it stands."""
+        request = model_pb2.CancelJobRequest(job_id=job_id)
+        return records.job(self._call(self._stubs.model.CancelJob, request, timeout))
+
+    def watch(self, job_id: str, *, timeout: float | None = None) -> Iterator[Job]:
+        """Yield a training run as it stands, and again each time that it changes, to its end.
+
+        A connection that breaks is opened again: the server begins with the present state.
+        """
+        deadline = Deadline(self._connection.stream_seconds(timeout))
+        last = None
+        alive = True
+        while alive:
+            alive = False
+            try:
+                for message in self._watch_once(job_id, deadline.left()):
+                    alive = True
+                    if message != last:
+                        last = message
+                        yield records.job(message)
+                return
+            except Unavailable:
+                # Once more if it has worked since; gRPC has repeated what never did.
+                if not alive:
+                    raise
+
+    def bundles(self, workload: str, *, timeout: float | None = None) -> list[Bundle]:
+        """Return a workload's bundles, newest first."""
+        request = model_pb2.ListBundlesRequest(workload=workload)
+        found = self._pages(self._stubs.model.ListBundles, request, timeout)
+        return [records.bundle(message) for page in found for message in page.bundles]
+
+    def bundle(
+        self, workload: str, version: str = "current", *, timeout: float | None = None
+    ) -> Bundle:
+        """Return one bundle by its version or alias, with lineage and report card."""
+        request = model_pb2.GetBundleRequest(workload=workload, version=version)
+        return records.bundle(self._call(self._stubs.model.GetBundle, request, timeout))
+
+    def workloads(self, *, timeout: float | None = None) -> list[Workload]:
+        """Return the workloads that the server knows, by name."""
+        request = model_pb2.ListWorkloadsRequest()
+        found = self._pages(self._stubs.model.ListWorkloads, request, timeout)
+        return [records.workload(message) for page in found for message in page.workloads]
+
+    def schema(self, workload: str, *, timeout: float | None = None) -> WorkloadSchema:
+        """Return a workload's features, metrics, catalogs and groups."""
+        request = model_pb2.GetSchemaRequest(workload=workload)
+        return records.schema(self._call(self._stubs.model.GetSchema, request, timeout))
+
+    def health(self, service: str = "", *, timeout: float | None = None) -> Health:
+        """Return the state of the server, or of one of its services or workloads."""
+        request = records.health_request(service)
+        return records.health(self._call(self._stubs.health, request, timeout))
+
+    def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
+        seconds = self._connection.seconds(timeout)
+        with translated(self._connection.address, seconds):
+            return method(request, timeout=seconds, metadata=self._connection.metadata)
+
+    def _pages(self, method: Any, request: Any, timeout: float | None) -> Iterator[Any]:  # noqa: ANN401
+        while True:
+            page = self._call(method, request, timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _watch_once(self, job_id: str, seconds: float | None) -> Iterator[model_pb2.Job]:
+        call = self._stubs.model.WatchJob(
+            model_pb2.WatchJobRequest(job_id=job_id),
+            timeout=seconds,
+            metadata=self._connection.metadata,
+        )
+        try:
+            with translated(self._connection.address, seconds):
+                yield from call
+        finally:
+            call.cancel()
