@@ -72,8 +72,7 @@ class Lineage(_Part):
     snapshot_sha256: str
     rows: int
     time_range: tuple[AwareDatetime, AwareDatetime] | None = None
-    sources: dict[str, int] = Field(default_factory=dict)
-    """Rows by source."""
+    sources: tuple[str, ...] = ()
     parent: str | None = None
     """The version that this bundle was made from, when it was not fitted from nothing."""
 

@@ -80,12 +80,13 @@ class NotFound(ForetellError):
     status = "NOT_FOUND"
     reason = "NOT_FOUND"
 
-    def __init__(self, kind: str, name: str, known: Sequence[str] = ()) -> None:
+    def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
         self.name = name
-        self.known = tuple(known)
+        self.known = tuple(known or ())
         self.reason = f"{kind.upper().replace(' ', '_')}_NOT_FOUND"
-        super().__init__(f"no {kind} named {name!r}; known: {listing(self.known)}")
+        others = "" if known is None else f"; known: {listing(self.known)}"
+        super().__init__(f"no {kind} named {name!r}{others}")
 
 
 class NoBundle(ForetellError):
