@@ -3,7 +3,8 @@
 Started by path as a script, `python -I -S child.py SPEC < MODULE`, so that neither `foretell`
 nor site-packages' start-up code is imported: a process costs some 70 ms instead of 200.
 SPEC is JSON: `site` (the folder that holds the package wasmtime), `argument`, `optimized`,
-`fuel`, `epoch`, `explicit_bounds`, `memory_limit_bytes`, `alarm_s`. MODULE is a binary.
+`fuel`, `epoch`, `explicit_bounds`, `memory_limit_bytes`, `startup_limit_s`, `timeout_s`.
+MODULE is a binary.
 
 Writes two lines of JSON to standard output: `{"compile_s": …}` just before the clocks start, and
 when the run is over either `{"duration_s", "cpu_s", "memory_kb", "result"}` or
@@ -24,13 +25,14 @@ from typing import Any
 
 # Enough for hours of counting; a run that is too long is ended by its timeout, never by fuel.
 FUEL = 2**63
+# The parent enforces the limits; only if it is gone, this long after them, the process ends alone.
+GRACE_S = 2.0
 
 
 def main() -> None:
     """Compiles, says so, runs, and says what that took."""
     spec = json.loads(sys.argv[1])
-    # If the parent dies, nobody is left to enforce the timeout: end alone.
-    signal.alarm(spec["alarm_s"])
+    signal.setitimer(signal.ITIMER_REAL, spec["startup_limit_s"] + GRACE_S)
     binary = sys.stdin.buffer.read()
     wasmtime = _load_wasmtime(spec["site"])
     engine = wasmtime.Engine(_config(wasmtime, spec))
@@ -44,6 +46,7 @@ def main() -> None:
     if spec["epoch"]:
         store.set_epoch_deadline(1)
     gc.disable()
+    signal.setitimer(signal.ITIMER_REAL, spec["timeout_s"] + GRACE_S)
     _reset_peak()
     _say({"compile_s": compile_s})
     try:

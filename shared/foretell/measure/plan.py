@@ -23,6 +23,8 @@ Pace = Mapping[Cell, float]
 """Seconds per unit of a task's work, on a node of this machine."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
+# How often to look for an argument that is new, before going on with another task.
+_DRAWS = 20
 
 
 def probe_plan(tasks: Sequence[Task], nodes: Sequence[Node], seed: int) -> list[Configuration]:
@@ -113,12 +115,13 @@ def held_out_plan(measurements: Measurements, n: int, seed: int = 0) -> list[Con
         raise InvalidInput([Violation("measurements", f"{len(measurements.runs)} runs", why)])
     taken = {cell: set(arguments) for cell, arguments in measured.items()}
     plan: list[Configuration] = []
-    for task, node in _in_turns(cells, rng, draws=50 * n):
+    for task, node in _in_turns(cells, rng, draws=10 * n):
         if len(plan) == n:
             break
-        arguments = measured[task, node]
-        argument = _new_argument(task, arguments, rng, beyond=len(plan) % 5 == 4)
-        if argument not in taken[task, node]:
+        arguments, beyond = measured[task, node], len(plan) % 5 == 4
+        drawn = (_draw_argument(task, arguments, rng, beyond=beyond) for _ in range(_DRAWS))
+        argument = next((a for a in drawn if a not in taken[task, node]), None)
+        if argument is not None:
             taken[task, node].add(argument)
             plan.append(Configuration(task, node, argument, beyond=argument > max(arguments)))
     return plan
@@ -157,7 +160,7 @@ def _in_turns(cells: Sequence[Cell], rng: random.Random, draws: int) -> Iterator
         yield task, rng.choice(nodes[task])
 
 
-def _new_argument(task: Task, measured: set[int], rng: random.Random, *, beyond: bool) -> int:
+def _draw_argument(task: Task, measured: set[int], rng: random.Random, *, beyond: bool) -> int:
     low, high = task.work(min(measured)), task.work(max(measured))
     if beyond:
         return task.argument_for(high * rng.uniform(1.1, 1.6))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 import subprocess
 import sys
@@ -51,11 +50,12 @@ class Process:
 
         Raises `Unavailable` when wasmtime is not installed.
         """
+        binary = compile_text(configuration.task.path)
         arguments = [sys.executable, "-I", "-S", str(_CHILD), _spec(configuration, timeout_s)]
         errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
         # Files, not pipes: however long a module or a crash report is, nobody waits for a reader.
         with tempfile.TemporaryFile() as module:
-            module.write(compile_text(configuration.task.path))
+            module.write(binary)
             module.seek(0)
             child = subprocess.Popen(arguments, stdin=module, stdout=subprocess.PIPE, stderr=errors)
         os.set_blocking(_stdout(child).fileno(), False)
@@ -141,8 +141,8 @@ def _spec(configuration: Configuration, timeout_s: float) -> str:
             "epoch": node.epoch,
             "explicit_bounds": node.explicit_bounds,
             "memory_limit_bytes": MEMORY_LIMIT_BYTES,
-            # Later than the parent's own deadlines, or it would win over them.
-            "alarm_s": math.ceil(STARTUP_LIMIT_S + timeout_s) + 5,
+            "startup_limit_s": STARTUP_LIMIT_S,
+            "timeout_s": timeout_s,
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 
 from foretell.measure.configuration import Configuration
@@ -18,7 +18,7 @@ def run_all(
     timeout_s: float,
     parallel: int = 1,
     stop_at: float | None = None,
-) -> Iterator[Measurement]:
+) -> Generator[Measurement, None, None]:
     """Runs the configurations in order, up to `parallel` at a time; yields as they end.
 
     At `stop_at`, on the clock of `time.monotonic`, what is still running is ended and dropped.

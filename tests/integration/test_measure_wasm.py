@@ -1,0 +1,250 @@
+"""Measuring with real processes: timeouts, refusals, crashes, budgets, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from foretell.errors import InvalidInput, NotFound
+from foretell.measure import (
+    NODES,
+    TASKS,
+    Configuration,
+    Measurement,
+    Task,
+    held_out_plan,
+    measure_wasm,
+    run_one,
+    run_plan,
+)
+from foretell.measure.runner import run_all
+
+pytestmark = pytest.mark.process
+
+SPEED = "cranelift-speed"
+
+
+def own_task(folder: Path, text: str) -> Configuration:
+    """A task of somebody else's making, with the argument 1."""
+    path = folder / "own.wat"
+    path.write_text(text, encoding="utf-8")
+    return Configuration(Task("own", path, float, probe=1, largest=10), NODES[SPEED], 1)
+
+
+@pytest.fixture
+def children_before() -> Iterator[set[int]]:
+    """Fails the test if it leaves a process behind."""
+    before = {child.pid for child in psutil.Process().children()}
+    yield before
+    assert {child.pid for child in psutil.Process().children()} <= before
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_run_is_measured_on_every_node(node: str) -> None:
+    """Each engine setting runs the task for real: right result, times and memory that fit."""
+    run = run_one("fib_recursive", 25, node)
+    assert (run.outcome, run.result) == ("completed", 75_025)
+    assert run.duration_s is not None
+    assert run.cpu_s is not None
+    assert run.memory_kb is not None
+    assert 1e-5 < run.duration_s < 1.0
+    assert 0 < run.cpu_s < run.duration_s * 1.2 + 0.01
+    assert run.compile_s is not None
+    assert run.reason == ""
+    assert dict(run.lower_bounds) == {}
+
+
+def test_peak_memory_is_what_the_run_touches() -> None:
+    """Two matrices of 2000 x 2000 words are 31250 KiB more than nearly nothing."""
+    small, large = run_one("transpose", 10, SPEED), run_one("transpose", 2000, SPEED)
+    assert small.memory_kb is not None
+    assert large.memory_kb is not None
+    assert large.memory_kb - small.memory_kb == pytest.approx(31_250, rel=0.05)
+
+
+def test_peak_memory_is_not_that_of_the_parent() -> None:
+    """A process that is started by a large one does not inherit its peak."""
+    ballast = bytearray(b"x") * 300_000_000
+    run = run_one("fib_recursive", 10, SPEED)
+    assert run.memory_kb is not None
+    assert run.memory_kb < 100_000
+    assert len(ballast) == 300_000_000
+
+
+def test_a_run_that_takes_too_long_is_censored(children_before: set[int]) -> None:
+    """It is ended at the timeout; its duration is known to be longer, and it is not a metric."""
+    assert not children_before
+    run = run_one("fib_recursive", 46, SPEED, timeout_s=0.3)
+    assert run.outcome == "timeout"
+    assert run.duration_s is None
+    assert run.memory_kb is None
+    assert 0.3 <= run.lower_bounds["duration_s"] < 2.0
+    assert run.lower_bounds["memory_kb"] > 10_000
+    assert run.reason == "killed after 0.3 s"
+
+
+def test_memory_that_is_refused_is_out_of_memory(tmp_path: Path) -> None:
+    """A task that asks for more than the limit of 1 GiB gets an outcome of its own."""
+    greedy = """(module (memory 1) (func (export "run") (param i32) (result i32)
+        (if (i32.eq (memory.grow (i32.const 20000)) (i32.const -1)) (then (unreachable)))
+        (i32.const 1)))"""
+    [run] = run_plan([own_task(tmp_path, greedy)])
+    assert run.outcome == "out_of_memory"
+    assert run.lower_bounds["memory_kb"] > 10_000
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("(i32.div_u (i32.const 1) (i32.const 0))", "divide by zero"),
+        ("(i32.load (i32.const -1))", "out of bounds"),
+        ("(call $run (local.get 0))", "stack exhausted"),
+    ],
+)
+def test_a_trap_is_a_failure_with_its_reason(tmp_path: Path, body: str, reason: str) -> None:
+    """What the engine says about the trap is kept; nothing is reported as measured."""
+    text = f'(module (memory 1) (func $run (export "run") (param i32) (result i32) {body}))'
+    [run] = run_plan([own_task(tmp_path, text)])
+    assert run.outcome == "failed"
+    assert reason in run.reason
+    assert run.duration_s is None
+
+
+def test_a_process_that_breaks_down_is_a_failure(tmp_path: Path) -> None:
+    """A module without a function called run ends the process; its last words are the reason."""
+    [run] = run_plan([own_task(tmp_path, '(module (func (export "other")))')])
+    assert run.outcome == "failed"
+    assert "exit status 1" in run.reason
+    assert "run" in run.reason
+
+
+def test_a_text_that_is_no_module_is_refused(tmp_path: Path) -> None:
+    """A wrong .wat is an error of the input, with its name, before anything runs."""
+    with pytest.raises(InvalidInput, match=r"own\.wat"):
+        run_plan([own_task(tmp_path, "(module (fun))")])
+
+
+def test_a_sweep_keeps_to_its_budget(children_before: set[int]) -> None:
+    """It stops at the budget, reports progress after every run, and has both catalogs."""
+    assert not children_before
+    progress: list[tuple[int, int, Measurement]] = []
+    began = time.monotonic()
+    found = measure_wasm(
+        4.0,
+        tasks=["sieve", "fib_iterative"],
+        nodes=[SPEED, "cranelift-speed-fuel"],
+        longest_s=0.1,
+        on_progress=lambda done, total, run: progress.append((done, total, run)),
+    )
+    assert time.monotonic() - began < 6.0
+    assert [done for done, _, _ in progress] == list(range(1, len(found.runs) + 1))
+    assert tuple(run for _, _, run in progress) == found.runs
+    assert progress[-1][1] == found.about["planned"]
+    assert len(found.runs) >= 8
+    assert {run.outcome for run in found.runs} == {"completed"}
+    assert {(run.function, run.node) for run in found.runs} == {
+        (task, node)
+        for task in ("sieve", "fib_iterative")
+        for node in (SPEED, "cranelift-speed-fuel")
+    }
+    assert [row["function"] for row in found.functions] == ["sieve", "fib_iterative"]
+    assert [row["node"] for row in found.nodes] == [SPEED, "cranelift-speed-fuel"]
+    assert len({run.id for run in found.runs}) == len(found.runs)
+    assert found.about["simulated"] is False
+    assert all(c.task.name in TASKS for c in held_out_plan(found, 3))
+
+
+def test_a_budget_that_is_too_short_is_said() -> None:
+    """What was measured until then is returned, and why there is no more."""
+    found = measure_wasm(0.5)
+    assert len(found.runs) < found.about["planned"]
+    assert found.about["stopped"] == "budget"
+
+
+def test_two_at_a_time_measure_all_of_a_plan(children_before: set[int]) -> None:
+    """Running in parallel loses and doubles nothing."""
+    assert not children_before
+    plan = [Configuration.of("sieve", argument, SPEED) for argument in range(1000, 1008)]
+    runs = run_plan(plan, parallel=2)
+    assert sorted(run.argument for run in runs) == list(range(1000, 1008))
+
+
+def test_leaving_early_ends_what_is_running(children_before: set[int]) -> None:
+    """Whoever stops listening in the middle leaves no process behind."""
+    assert not children_before
+    plan = [
+        Configuration.of("sieve", 1000, SPEED),
+        Configuration.of("fib_recursive", 46, SPEED),
+    ]
+    with closing(run_all(plan, timeout_s=60.0, parallel=2)) as runs:
+        assert next(runs).function == "sieve"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"budget_s": 0.0}, "budget_s: 0.0 must be more than 0 seconds"),
+        ({"repeats": 0}, "repeats: 0 must be 1 or more"),
+        ({"longest_s": 0.0001}, "longest_s: 0.0001 must be more than shortest_s"),
+        ({"tasks": []}, "tasks: must name one or more"),
+    ],
+)
+def test_settings_without_sense_are_refused(settings: dict[str, float], why: str) -> None:
+    """The error names the setting, its value and what is allowed."""
+    with pytest.raises(InvalidInput, match=why):
+        measure_wasm(**settings)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_unknown_names_are_refused() -> None:
+    """A task or node that does not exist is answered with those that do."""
+    with pytest.raises(NotFound, match="no task named 'bogosort'"):
+        measure_wasm(tasks=["bogosort"])
+    with pytest.raises(NotFound, match="no node named 'moon'"):
+        run_one("sieve", 10, "moon")
+
+
+ENDLESS = """
+from foretell.measure import Configuration
+from foretell.measure.runner import run_all
+plan = [Configuration.of("sieve", 1000, "cranelift-speed"),
+        Configuration.of("fib_recursive", 46, "cranelift-speed")]
+for run in run_all(plan, timeout_s={timeout_s}):
+    print(run.function, flush=True)
+"""
+
+
+def endless_parent(timeout_s: float) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A process that is in the middle of a run of twenty seconds, and that run."""
+    script = ENDLESS.format(timeout_s=timeout_s)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"sieve\n"
+    parent.stdout.close()
+    while not (children := psutil.Process(parent.pid).children()):
+        assert parent.poll() is None
+    return parent, children[0]
+
+
+def test_ctrl_c_leaves_no_process_behind() -> None:
+    """An interrupted measurement ends the run that is going on, at once."""
+    parent, child = endless_parent(timeout_s=60.0)
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(timeout=10) != 0
+    child.wait(timeout=5)
+
+
+def test_an_orphan_ends_alone() -> None:
+    """When the parent is killed and cannot enforce the timeout, the run ends soon after it."""
+    parent, child = endless_parent(timeout_s=0.5)
+    parent.kill()
+    parent.wait()
+    child.wait(timeout=20)
