@@ -1,0 +1,215 @@
+"""Settings: one model for server, trainer and command line, from a file, the environment, flags.
+
+Flags win over the environment, the environment over the file: so what `foretell up` hands to
+the processes that it starts holds for them, whatever file lies in their folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from foretell.errors import InvalidInput, NotFound, Violation
+
+ENV_PREFIX = "FORETELL_"
+CONFIG_VARIABLE = "FORETELL_CONFIG"
+CONFIG_FILE = Path("foretell.yaml")
+
+NOT_FLAGS = frozenset({"token"})
+"""Settings that have no flag, because other users of the machine can read a command line."""
+
+# How load_settings tells the settings' own sources which file to read.
+_chosen_config: ContextVar[Path | None] = ContextVar("chosen_config", default=None)
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    registry: Path = Field(
+        Path(".foretell/registry"), description="Folder that bundles are published in."
+    )
+    data: Path = Field(Path(".foretell/data"), description="Folder of the trainer's DuckDB store.")
+    broker_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="URL of the Redis or Valkey that carries observations and jobs.",
+    )
+    host: str = Field("127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(50051, ge=0, le=65535, description="Port of the server; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes that share the port.")
+    max_message_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="Largest message, in bytes, in either direction."
+    )
+    max_rows_per_call: int = Field(
+        100_000, ge=1, description="Most rows in one PredictBatch or Report call."
+    )
+    max_concurrent_calls: int = Field(
+        1000, ge=1, description="Calls in flight per process; more get RESOURCE_EXHAUSTED."
+    )
+    cache_entries: int = Field(
+        10_000, ge=0, description="Answers kept for repeated requests, per process; 0 keeps none."
+    )
+    min_ping_interval_s: float = Field(
+        10.0, gt=0, description="Clients may send keepalive pings this often, even when idle."
+    )
+    drain_seconds: float = Field(
+        10.0, ge=0, description="How long calls in flight may finish after SIGTERM."
+    )
+    registry_poll_s: float = Field(
+        2.0, gt=0, description="How often the registry is looked at, when no notice arrives."
+    )
+    token: SecretStr | None = Field(
+        None, description="Token that administrative calls must carry. No flag: file or variable."
+    )
+    token_file: Path | None = Field(
+        None, description="File whose first line is that token; used when `token` is not set."
+    )
+    insecure: bool = Field(
+        False, description="Allow listening beyond this machine without TLS, in the clear."
+    )
+    tls_cert_file: Path | None = Field(None, description="PEM file of the server's certificate.")
+    tls_key_file: Path | None = Field(None, description="PEM file of the certificate's key.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important level that is logged: debug, info, warning, error."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="`json`: an object per line. `text`: for people."
+    )
+
+    @classmethod
+    def settings_customise_sources(  # the order is the precedence, highest first
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic passes it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic passes it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values come from: what is passed in, the environment, the file."""
+        file = InitSettingsSource(settings_cls, init_kwargs=_read_config(_config_path()))
+        return init_settings, env_settings, file
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server can be reached from this machine only."""
+        if self.host == "localhost" or self.host.startswith("unix:"):
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def admin_token(self) -> str | None:
+        """Return the token that administrative calls must carry, None when there is none.
+
+        Raises InvalidInput when `token_file` cannot be read or is empty.
+        """
+        if self.token is not None:
+            return self.token.get_secret_value()
+        if self.token_file is None:
+            return None
+        try:
+            first = self.token_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except OSError as error:
+            raise _invalid("token_file", str(self.token_file), str(error)) from error
+        if not first:
+            raise _invalid("token_file", str(self.token_file), "the file's first line is empty")
+        return first
+
+
+def load_settings(config: Path | None = None, **flags: object) -> Settings:
+    """Return the settings from a file, the environment and flags; InvalidInput if they are wrong.
+
+    `config` is the file; without it, the one that FORETELL_CONFIG names, else ./foretell.yaml
+    if there is one. Flags that are None were not given.
+    """
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    chosen = _chosen_config.set(config)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise InvalidInput([_violation(detail) for detail in error.errors()]) from error
+    finally:
+        _chosen_config.reset(chosen)
+
+
+def settings_table() -> str:
+    """Return the documentation of all settings as Markdown; docs/settings.md holds it."""
+    rows = [
+        f"| `{name}` | `{ENV_PREFIX}{name.upper()}` | {_flag(name)} "
+        f"| {_default(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    head = "| setting | variable | flag | default | what it is |\n|---|---|---|---|---|"
+    return "\n".join([_INTRODUCTION, head, *rows, ""])
+
+
+_INTRODUCTION = f"""# Settings
+
+Each setting is a line in a file (`--config FILE`, else the file that `{CONFIG_VARIABLE}` names,
+else `./{CONFIG_FILE}` if there is one), an environment variable, or a flag of the commands that
+use it. Flags win over variables, variables over the file. This page is written by
+`foretell.settings.settings_table`; a test keeps it current.
+"""
+
+
+def _config_path() -> Path | None:
+    chosen = _chosen_config.get()
+    if chosen is not None:
+        return chosen
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound("settings file", str(path)) from None
+    except (OSError, yaml.YAMLError) as error:
+        raise _invalid("config", str(path), f"{path} is not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise _invalid("config", str(path), f"{path} must hold `setting: value` lines")
+    return {str(name): value for name, value in data.items()}
+
+
+def _violation(detail: Any) -> Violation:  # noqa: ANN401 -- pydantic's TypedDict
+    name = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return Violation(name, "", f"there is no setting {name!r}; known: {known}")
+    shown = "(hidden)" if name in NOT_FLAGS else repr(detail["input"])
+    return Violation(name, shown, f"{shown}: {detail['msg']}")
+
+
+def _invalid(name: str, value: str, why: str) -> InvalidInput:
+    return InvalidInput([Violation(name, value, why)])
+
+
+def _flag(name: str) -> str:
+    return "none" if name in NOT_FLAGS else f"`--{name.replace('_', '-')}`"
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "not set"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
