@@ -107,6 +107,8 @@ class Connection:
             ("grpc.service_config", _SERVICE_CONFIG),
             ("grpc.max_receive_message_length", self.max_message_bytes),
             ("grpc.max_send_message_length", self.max_message_bytes),
+            # Violations travel in the trailing metadata, of which gRPC takes 8 KiB by itself.
+            ("grpc.max_metadata_size", 64 * 1024),
             # A server that restarts is found again at once, not after gRPC's default of 20 s.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),

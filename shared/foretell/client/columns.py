@@ -66,7 +66,9 @@ def pack(table: Table) -> tuple[list[PackedColumn], int]:
     packed = []
     for name, column in columns.items():
         try:
-            packed.append(_pack(name, column))
+            ready = _pack(name, column)
+            if ready.valid is None or ready.valid.any():  # else no row has it: as if left out
+                packed.append(ready)
         except (TypeError, ValueError, OverflowError) as error:
             violations.append(Violation(f"columns[{name}]", type(column).__name__, str(error)))
     if violations:
