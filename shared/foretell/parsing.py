@@ -19,8 +19,12 @@ _TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
 _BYTES = {unit: 1000.0**power for power, unit in enumerate(QUANTITY_UNITS)}
 _BYTES |= {f"{unit[0]}IB": 1024.0**power for power, unit in enumerate(QUANTITY_UNITS) if power}
-_QUANTITY = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([KMGT]?I?B)", re.IGNORECASE)
-_DIMENSIONS = re.compile(r"\d+(?:\s*[x\u00d7*]\s*\d+)*", re.IGNORECASE)
+# A comma separates thousands, and nothing else: "1,5 MB" is refused, not read as 15.
+_DIGITS = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+-]?\d+)?"
+_QUANTITY = re.compile(rf"~?\s*({_DIGITS})\s*([KMGT]?I?B)", re.IGNORECASE)
+_DIMENSIONS = re.compile(r"(\d+(?:\s*[x\u00d7*]\s*\d+)*)(?:\s+[a-z]+)?", re.IGNORECASE)
+_SHAPE = re.compile(r"\d+(?:\s*[x\u00d7*]\s*\d+)+", re.IGNORECASE)
+_ASIDE = re.compile(r"\([^()]*\)")
 _SEPARATOR = re.compile(r"\s*[x\u00d7*]\s*", re.IGNORECASE)
 
 
@@ -41,11 +45,19 @@ def parse_quantity(text: str, unit: str) -> float:
 
 
 def parse_dimensions(text: str) -> float:
-    """Return the product of "1x3x512x512"."""
-    stripped = text.strip()
-    if _DIMENSIONS.fullmatch(stripped) is None:
-        return parse_number(text)
-    return float(math.prod(int(part) for part in _SEPARATOR.split(stripped)))
+    """Return the product of "1x3x512x512"; of several shapes, "1x384, 1x384", the sum.
+
+    A unit and what stands in parentheses are ignored, "80x3000 (audio)", "256 tokens", unless
+    the only shape stands there: "416p (416x416)".
+    """
+    found = [_DIMENSIONS.fullmatch(part.strip()) for part in _ASIDE.sub("", text).split(",")]
+    shapes = [shape[1] for shape in found if shape is not None]
+    if len(shapes) < len(found):
+        anywhere = _SHAPE.search(text)
+        if anywhere is None:
+            return parse_number(text)
+        shapes = [anywhere[0]]
+    return float(sum(math.prod(map(int, _SEPARATOR.split(shape))) for shape in shapes))
 
 
 def parse_flag(text: str) -> float:
