@@ -1,0 +1,1 @@
+"""Between messages and plain values: besides the servicers, all that sees protobuf."""

@@ -1,0 +1,74 @@
+"""From errors to `google.rpc.Status`, and to what a gRPC call ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import grpc
+from foretell.errors import ForetellError, InvalidInput, TooMuch, Unavailable, Violation
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+DOMAIN = "foretell.v1"
+
+# Clients take 8 KiB of metadata unless told otherwise, and drop the whole answer above that. The
+# message travels there twice, once by itself.
+_MOST_MESSAGE = 1000
+_MOST_DETAILS = 4000
+
+_RETRY_AFTER_S = 1
+
+STATUS_CODES: Mapping[str, grpc.StatusCode] = {code.name: code for code in grpc.StatusCode}
+
+
+def status_of(error: ForetellError, request_id: str = "") -> status_pb2.Status:
+    """Return an error as a status with its details: ErrorInfo, BadRequest, RetryInfo."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if request_id:
+        info.metadata["request_id"] = request_id
+    details: list[Message] = [info]
+    if isinstance(error, InvalidInput):
+        details.append(_bad_request(error.violations))
+    if isinstance(error, TooMuch | Unavailable):
+        delay = Duration(seconds=_RETRY_AFTER_S)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(
+        code=STATUS_CODES[error.status].value[0],
+        message=_short(error.message, _MOST_MESSAGE),
+        details=[_packed(detail) for detail in details],
+    )
+
+
+def field_violations(
+    violations: Sequence[Violation],
+) -> list[error_details_pb2.BadRequest.FieldViolation]:
+    """Return violations as messages."""
+    return [
+        error_details_pb2.BadRequest.FieldViolation(
+            field=_short(v.field, 200), description=_short(v.message, 500)
+        )
+        for v in violations
+    ]
+
+
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    found = error_details_pb2.BadRequest()
+    size = 0
+    for violation in field_violations(violations):
+        size += violation.ByteSize() + 4
+        if size > _MOST_DETAILS:
+            break
+        found.field_violations.append(violation)
+    return found
+
+
+def _packed(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,103 @@
+"""The data plane: plain values in, answers out. No transport; callable in-process."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from foretell.columns import Column
+from foretell.encoding import Encoded
+from foretell.errors import Cancelled, InvalidInput, Violation
+from foretell.parsing import Value
+
+from foretell_server.answers import Answers, join_answers, read_answers
+from foretell_server.options import DEFAULT_OPTIONS, Options, Plan
+from foretell_server.shelf import LiveBundle
+
+SLICE_ROWS = 4096
+"""So many rows are answered before asking again whether anybody still waits."""
+
+
+def wanted() -> bool:
+    """Say that somebody waits for the answer: the caller that is not `gone`."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One item of work to forecast."""
+
+    features: Mapping[str, Value]
+    options: Options = DEFAULT_OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class TableQuestion:
+    """Many items of one workload to forecast, column by column."""
+
+    columns: Mapping[str, Column]
+    rows: int
+    options: Options = DEFAULT_OPTIONS
+
+
+class DataPlane:
+    """Answers questions with a bundle. Holds no state but the names of its answers."""
+
+    def __init__(self, max_rows: int) -> None:
+        self.max_rows = max_rows
+        # Unique over processes and restarts without asking anybody.
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+
+    def predict(self, bundle: LiveBundle, question: Question) -> Answers:
+        """Return the forecast of one item; InvalidInput names everything wrong with it."""
+        plan = bundle.plan(question.options)
+        encoded = bundle.predictor.encoder.encode(question.features)
+        return _answer(bundle, plan, encoded, self._new_name())
+
+    def predict_table(
+        self, bundle: LiveBundle, question: TableQuestion, gone: Callable[[], bool] = wanted
+    ) -> Answers:
+        """Return the forecasts of many items; one bad row refuses them all.
+
+        Raises Cancelled between two slices once `gone` says that nobody waits any more.
+        """
+        self.check_rows(question.rows)
+        plan = bundle.plan(question.options)
+        encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
+        parts: list[Answers] = []
+        name = self._new_name()
+        for start in range(0, len(encoded), SLICE_ROWS):
+            if gone():
+                raise Cancelled("the caller has gone")
+            parts.append(_answer(bundle, plan, _slice(encoded, start), name))
+        return join_answers(parts)
+
+    def check_rows(self, rows: int) -> None:
+        """Raise InvalidInput unless so many rows may be asked for in one call."""
+        if rows < 1:
+            raise InvalidInput([Violation("row_count", str(rows), "at least 1 row is needed")])
+        if rows > self.max_rows:
+            message = f"{rows} rows are more than the {self.max_rows} that one call may have"
+            raise InvalidInput([Violation("row_count", str(rows), message)])
+
+    def _new_name(self) -> str:
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def _answer(bundle: LiveBundle, plan: Plan, encoded: Encoded, name: str) -> Answers:
+    return read_answers(
+        plan,
+        bundle.predictor.forecast(encoded),
+        workload=bundle.workload,
+        bundle_version=bundle.version,
+        groups=bundle.groups,
+        prediction_id=name,
+    )
+
+
+def _slice(encoded: Encoded, start: int) -> Encoded:
+    rows = slice(start, start + SLICE_ROWS)
+    return Encoded(encoded.numbers[rows], encoded.categories[rows], encoded.unknown[rows])

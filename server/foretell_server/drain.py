@@ -1,0 +1,61 @@
+"""Draining: how calls that wait for something end when the server shuts down.
+
+Work that has begun is finished. A call that only waits, for its caller's next message or for
+news of a job, would keep the server up until somebody loses patience; it ends at once, with
+UNAVAILABLE, and its caller goes elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from foretell.errors import Unavailable
+
+_T = TypeVar("_T")
+
+
+class Drain:
+    """Knows whether the server is shutting down, and which calls only wait."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._ended: set[asyncio.Task[Any]] = set()
+
+    def begin(self) -> None:
+        """End all calls that only wait, now and from now on."""
+        self.begun = True
+        for task in self._waiting:
+            self._ended.add(task)
+            task.cancel()
+
+    async def waiting(self, start: Callable[[], Awaitable[_T]]) -> _T:
+        """Wait for something that may never come; Unavailable when the server shuts down."""
+        task = asyncio.current_task()
+        if task is None or self.begun:
+            raise _shutting_down()
+        self._waiting.add(task)
+        try:
+            return await start()
+        except asyncio.CancelledError:
+            if task not in self._ended:
+                raise  # the caller has gone
+            self._ended.discard(task)
+            task.uncancel()
+            raise _shutting_down() from None
+        finally:
+            self._waiting.discard(task)
+
+    async def each(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
+        """Yield the items of a caller or a watcher as they come; see `waiting`."""
+        while True:
+            try:
+                yield await self.waiting(items.__anext__)
+            except StopAsyncIteration:
+                return
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("the server", "it is shutting down; another one may answer")

@@ -1,0 +1,182 @@
+"""Hot swap: keeps the shelf in step with the registry, while calls go on.
+
+The registry is looked at every few seconds, and at once when an announcement comes. A bundle
+that `current` newly stands for is loaded and proved in a thread; then one reference is
+replaced. A bundle that fails is refused and the old one keeps serving; it is tried again only
+when its files change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from foretell.errors import Unavailable
+from foretell.jobs import Announcement
+from foretell.logs import get_logger
+from foretell.registry import Registry
+from foretell.schema_file import builtin_schemas
+
+from foretell_server.loader import FileStamp, Loader, RegistryUnreachable
+from foretell_server.shelf import LiveBundle, Refusal, Shelf
+from foretell_server.threads import in_thread
+
+_log = get_logger(__name__)
+
+_LISTEN_AGAIN_AFTER_S = 2.0
+
+_T = TypeVar("_T")
+
+
+class HotSwap:
+    """Follows the registry. One per process; its methods run on the event loop."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        shelf: Shelf,
+        executor: Executor,
+        *,
+        poll_s: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._registry = registry
+        self._shelf = shelf
+        self._loader = Loader(registry)
+        self._executor = executor
+        self._poll_s = poll_s
+        self._on_change = on_change
+        self._wake = asyncio.Event()
+        self._tried: dict[tuple[str, str], FileStamp] = {}
+        self._unreadable: set[str] = set()
+        self._passing = asyncio.Lock()
+
+    async def follow(self) -> None:
+        """Look at the registry again and again, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._poll_s)
+            self._wake.clear()
+            try:
+                await self.reconcile()
+            except Exception:
+                # Nothing may end this loop: the process would serve an old bundle for ever.
+                _log.exception("the registry could not be followed")
+
+    async def listen(self, announcements: Callable[[], AsyncIterator[Announcement | None]]) -> None:
+        """Wake `follow` for each announcement of the broker, until cancelled."""
+        lost = False
+        while True:
+            try:
+                async for _ in announcements():
+                    if lost:
+                        _log.info("announcements are heard again")
+                    lost = False
+                    self._wake.set()
+            except Unavailable as error:
+                if not lost:
+                    _log.warning("announcements are not heard; polling goes on", error=error.why)
+                lost = True
+            await asyncio.sleep(_LISTEN_AGAIN_AFTER_S)
+
+    async def reconcile(self) -> None:
+        """Bring the shelf in step with the registry as it is now."""
+        async with self._passing:
+            names = await self._guarded("", self._registry.workloads) or []
+            self._shelf.known = frozenset((*builtin_schemas(), *names))
+            for name in names:
+                aliases = await self._guarded(name, partial(self._registry.aliases, name))
+                if aliases is not None:
+                    await self._follow_one(name, aliases)
+            self._on_change()
+
+    async def pinned(self, workload: str, version: str) -> LiveBundle:
+        """Return a bundle that a caller asked for by its version, loading it if need be.
+
+        Raises NotFound for a version that is not there, BundleRejected for one that is refused.
+        """
+        async with self._passing:
+            known = self._shelf.find(workload, version)
+            if known is not None:
+                return known
+            try:
+                # MUST be looked up before it is loaded: a refusal is for bundles that exist.
+                await self._in_thread(lambda: self._registry.path(workload, version))
+                found = await self._in_thread(lambda: self._loader.load(workload, version))
+            except (OSError, RegistryUnreachable) as error:
+                raise Unavailable("the registry", str(error)) from error
+            if isinstance(found, Refusal):
+                self._refuse(found)
+                raise found.error()
+            self._shelf.pin(found)
+            return found
+
+    async def _guarded(self, part: str, read: Callable[[], _T]) -> _T | None:
+        """Read something of the registry in a thread; None, logged once, when it cannot be."""
+        try:
+            found = await self._in_thread(read)
+        except (OSError, ValueError, AttributeError, RegistryUnreachable) as error:
+            if part not in self._unreadable:
+                _log.error(
+                    "the registry cannot be read; what is loaded keeps serving",
+                    workload=part,
+                    error=str(error),
+                )
+            self._unreadable.add(part)
+            return None
+        if part in self._unreadable:
+            _log.info("the registry can be read again", workload=part)
+            self._unreadable.discard(part)
+        return found
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await in_thread(self._executor, work)
+
+    async def _follow_one(self, workload: str, aliases: Mapping[str, str]) -> None:
+        live = self._shelf.live.get(workload)
+        current = aliases.get("current")
+        if current is None or (live is not None and live.version == current):
+            return
+        if await self._take(workload, current) or live is not None:
+            return
+        # Nothing answers yet and the newest is bad: the one before it is better than nothing.
+        previous = aliases.get("previous")
+        if previous is not None:
+            await self._take(workload, previous)
+
+    async def _take(self, workload: str, version: str) -> bool:
+        """Load a bundle and let it serve; return whether it does."""
+        stamp = await self._in_thread(lambda: self._loader.stamp(workload, version))
+        if self._tried.get((workload, version)) == stamp:
+            return False
+        found = await self._guarded(workload, lambda: self._loader.load(workload, version))
+        if found is None:
+            return False
+        if isinstance(found, Refusal):
+            self._tried[workload, version] = stamp
+            self._refuse(found)
+            return False
+        self._tried.pop((workload, version), None)
+        before = self._shelf.put(found)
+        _log.info(
+            "bundle is live",
+            workload=workload,
+            bundle_version=version,
+            before=before.version if before else "",
+        )
+        return True
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._shelf.refuse(refusal):
+            live = self._shelf.live.get(refusal.workload)
+            _log.error(
+                "bundle is refused",
+                workload=refusal.workload,
+                bundle_version=refusal.version,
+                why=refusal.why,
+                serving=live.version if live else "",
+            )

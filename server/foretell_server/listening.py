@@ -1,0 +1,108 @@
+"""Listening: the gRPC server's options, and its port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+
+import grpc
+from foretell.errors import InvalidInput, Unavailable, Violation
+from foretell.settings import Settings
+
+MIB = 1024 * 1024
+
+
+def server_options(settings: Settings) -> list[tuple[str, int]]:
+    """Return the channel arguments of the server."""
+    return [
+        # On by default in gRPC: a second server on the port would take half of the calls in
+        # silence. Only processes that are meant to share the port have it on.
+        ("grpc.so_reuseport", int(settings.workers > 1)),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Idle schedulers keep their connections alive with pings; gRPC's default of five
+        # minutes would end them with GOAWAY too_many_pings.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(settings.min_ping_interval_s)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # A peer that vanished without closing is noticed, and what it held is freed.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+def listen(server: grpc.aio.Server, settings: Settings) -> int:
+    """Bind the server to its address and return the port.
+
+    Raises Unavailable, saying why, when the port is taken or the address is not this machine's.
+    """
+    address = _address(settings)
+    try:
+        if settings.tls_cert_file is None:
+            port: int = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, _credentials(settings))
+    except RuntimeError as error:
+        why = why_not_bound(settings.host, settings.port) or str(error)
+        raise Unavailable(f"port {settings.port}", why) from error
+    if port == 0:
+        why = why_not_bound(settings.host, settings.port) or "it cannot be bound"
+        raise Unavailable(f"port {settings.port}", why)
+    return port
+
+
+def why_not_bound(host: str, port: int) -> str:
+    """Return why an address cannot be bound, empty if it can be."""
+    try:
+        reserve(host, port, shared=False).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"another program listens on {host}:{port} already; choose another --port"
+        return f"{host}:{port} cannot be bound: {error.strerror or error}"
+    return ""
+
+
+def reserve(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Return a socket that is bound to an address and does not listen.
+
+    With `shared`, processes that share the port may bind it too. Raises OSError.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        option = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _address(settings: Settings) -> str:
+    if settings.host.startswith("unix:"):
+        return settings.host
+    host = f"[{settings.host}]" if ":" in settings.host.strip("[]") else settings.host
+    return f"{host}:{settings.port}"
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    certificate = _read("tls_cert_file", settings.tls_cert_file)
+    key = _read("tls_key_file", settings.tls_key_file)
+    return grpc.ssl_server_credentials([(key, certificate)])
+
+
+def _read(name: str, path: Path | None) -> bytes:
+    if path is None:
+        raise InvalidInput([Violation(name, "", "TLS needs both tls_cert_file and tls_key_file")])
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise InvalidInput([Violation(name, str(path), message)]) from error
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,83 @@
+"""The way in: `serve(settings)` runs the server until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from foretell import logs
+from foretell.settings import Settings
+
+from foretell_server.auth import check_exposure
+
+OnReady = Callable[[int], None]
+"""Called with the port once the server answers."""
+
+_log = logs.get_logger(__name__)
+
+
+@dataclass
+class StopSignals:
+    """What SIGTERM and SIGINT ask for: the first drains, the second stops at once."""
+
+    drain: asyncio.Event = field(default_factory=asyncio.Event)
+    at_once: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def receive(self) -> None:
+        """Note one more signal."""
+        (self.at_once if self.drain.is_set() else self.drain).set()
+
+
+def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return; a second signal stops at once.
+
+    With `settings.workers` above 1, so many processes share the port. Raises InvalidInput for
+    settings that cannot be used and Unavailable for a port that is taken.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    check_exposure(
+        settings.host,
+        loopback=settings.is_loopback,
+        tls=settings.tls_cert_file is not None,
+        insecure=settings.insecure,
+    )
+    settings.admin_token()
+    if settings.workers > 1:
+        from foretell_server.supervisor import supervise  # noqa: PLC0415 -- for several only
+
+        supervise(settings, on_ready)
+    else:
+        run_process(settings, on_ready)
+
+
+def run_process(
+    settings: Settings, on_ready: OnReady | None = None, *, ends_with: int | None = None
+) -> None:
+    """Run one serving process. It also drains when `ends_with`, a file descriptor, is readable."""
+    import uvloop  # noqa: PLC0415 -- not for the supervisor, nor is grpc
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, on_ready, ends_with))
+
+
+async def _run(settings: Settings, on_ready: OnReady | None, ends_with: int | None) -> None:
+    from foretell_server.serving import serving  # noqa: PLC0415
+
+    signals = StopSignals()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, signals.receive)
+    if ends_with is None:
+        loop.add_signal_handler(signal.SIGINT, signals.receive)
+    else:
+        # Ctrl-C reaches all processes of a terminal; the supervisor passes it on, once.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_reader(ends_with, signals.drain.set)
+    async with serving(settings) as server:
+        _log.info("serving", host=settings.host, port=server.port, registry=settings.registry)
+        if on_ready is not None:
+            on_ready(server.port)
+        await signals.drain.wait()
+        await server.stop(signals.at_once)
+    _log.info("stopped")

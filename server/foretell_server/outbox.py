@@ -1,0 +1,44 @@
+"""The outbox: what the server asks of the trainer, as Celery messages through the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from foretell.celery_settings import (
+    INGEST_QUEUE,
+    INGEST_TASK,
+    TRAIN_QUEUE,
+    TRAIN_TASK,
+    make_app,
+)
+from foretell.errors import Unavailable
+
+
+class Outbox:
+    """Sends tasks. Blocking: runs in a thread. A task that was sent is in the broker."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._app = make_app(broker_url)
+
+    def ingest(self, workload: str, observations: Sequence[Mapping[str, Any]]) -> None:
+        """Hand observations to the trainer; Unavailable when the broker does not take them."""
+        kwargs = {"workload": workload, "observations": list(observations)}
+        self._send(INGEST_TASK, INGEST_QUEUE, kwargs)
+
+    def train(self, job_id: str, workload: str, spec: Mapping[str, Any]) -> None:
+        """Ask the trainer to run a job; Unavailable when the broker does not take it."""
+        kwargs = {"job_id": job_id, "workload": workload, "spec": dict(spec)}
+        self._send(TRAIN_TASK, TRAIN_QUEUE, kwargs)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._app.close()
+
+    def _send(self, task: str, queue: str, kwargs: Mapping[str, Any]) -> None:
+        from kombu.exceptions import OperationalError  # noqa: PLC0415 -- comes with Celery
+
+        try:
+            self._app.send_task(task, kwargs=dict(kwargs), queue=queue)
+        except (OperationalError, OSError) as error:
+            raise Unavailable("the broker", str(error) or type(error).__name__) from error

@@ -1,0 +1,94 @@
+"""Reports: what was measured, checked one by one, and handed to the broker as one message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foretell.errors import ForetellError, InvalidInput, NotFound, Violation
+from foretell.observation import Observation, ObservationChecker
+from foretell.registry import Registry
+from pydantic import ValidationError
+
+from foretell_server.outbox import Outbox
+
+SCHEMA_KEPT_S = 2.0
+
+ObservationJson = Mapping[str, Any]
+"""An observation in the JSON form of `foretell.observation.Observation`, right or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one observation: accepted, or rejected for these reasons."""
+
+    observation_id: str
+    violations: tuple[Violation, ...] = ()
+
+
+class Reporter:
+    """Takes observations. Blocking: runs in a thread."""
+
+    def __init__(self, registry: Registry, outbox: Outbox, max_rows: int) -> None:
+        self._registry = registry
+        self._outbox = outbox
+        self._max_rows = max_rows
+        self._checkers: dict[str, tuple[float, ObservationChecker | Violation]] = {}
+
+    def report(self, observations: Sequence[ObservationJson]) -> list[Verdict]:
+        """Return one verdict per observation, once the broker holds them all.
+
+        The rejected ones go to the trainer too: it checks by the same rules
+        (`foretell_trainer.messages`), and stores them apart, with the reason. Raises
+        Unavailable when the broker does not have all of them; reporting again is safe.
+        """
+        if not observations:
+            message = "at least 1 observation is needed"
+            raise InvalidInput([Violation("observations", "", message)])
+        if len(observations) > self._max_rows:
+            count = len(observations)
+            message = f"{count} are more than the {self._max_rows} that one call may have"
+            raise InvalidInput([Violation("observations", str(count), message)])
+        verdicts = [self._verdict(observation) for observation in observations]
+        by_workload: dict[str, list[ObservationJson]] = {}
+        for observation in observations:
+            by_workload.setdefault(str(observation["workload"]), []).append(observation)
+        for workload, batch in by_workload.items():
+            self._outbox.ingest(workload, batch)
+        return verdicts
+
+    def _verdict(self, observation: ObservationJson) -> Verdict:
+        name = str(observation["id"])
+        checker = self._checker(str(observation["workload"]))
+        if isinstance(checker, Violation):
+            return Verdict(name, (checker,))
+        try:
+            return Verdict(name, checker.check(Observation.model_validate(observation)))
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_context=False)
+            return Verdict(name, tuple(map(_violation, faults)))
+
+    def _checker(self, workload: str) -> ObservationChecker | Violation:
+        """Return what checks a workload's observations, or why there is nothing."""
+        now = time.monotonic()
+        made_at, checker = self._checkers.get(workload, (0.0, None))
+        if checker is not None and now - made_at <= SCHEMA_KEPT_S:
+            return checker
+        try:
+            found: ObservationChecker | Violation = ObservationChecker(
+                self._registry.schema(workload)
+            )
+        except (NotFound, ForetellError) as error:
+            return Violation("workload", workload, error.message)
+        self._checkers[workload] = (now, found)
+        return found
+
+
+def _violation(fault: Mapping[str, Any]) -> Violation:
+    place = [str(part) for part in fault["loc"]]
+    # MUST match the names in observation.proto: callers know no others.
+    if place and place[0] == "time":
+        place[0] = "observe_time"
+    return Violation(".".join(place), "", str(fault["msg"]))

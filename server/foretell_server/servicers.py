@@ -1,0 +1,191 @@
+"""The services of foretell.v1: convert, call, convert. Method names are those of the protos."""
+
+# ruff: noqa: N802, ARG002 -- the protos' names and gRPC's signature
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from typing import Protocol
+
+from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
+from grpc.aio import ServicerContext
+
+from foretell_server.control_plane import ControlPlane, PageRequest
+from foretell_server.converters import model, observation, prediction
+from foretell_server.data_plane import DataPlane, wanted
+from foretell_server.drain import Drain
+from foretell_server.error_edge import decoded, status_for
+from foretell_server.hot_swap import HotSwap
+from foretell_server.reporting import Reporter
+from foretell_server.shelf import LiveBundle, Shelf
+from foretell_server.threads import Gone, in_thread, in_thread_while_wanted
+
+ROWS_ON_THE_LOOP = 32
+"""Larger batches run in a thread, so that small calls do not wait behind them."""
+
+
+class _NamesBundle(Protocol):
+    workload: str
+    bundle_version: str
+
+
+class PredictionService:
+    """Forecasts."""
+
+    def __init__(
+        self, shelf: Shelf, swap: HotSwap, plane: DataPlane, executor: Executor, drain: Drain
+    ) -> None:
+        self._shelf = shelf
+        self._swap = swap
+        self._plane = plane
+        self._executor = executor
+        self._drain = drain
+
+    async def Predict(
+        self, request: prediction_pb2.PredictRequest, context: ServicerContext
+    ) -> prediction_pb2.PredictResponse:
+        """Forecast one item."""
+        bundle = await self._bundle(request)
+        return prediction.prediction(self._plane.predict(bundle, prediction.question(request)))
+
+    async def PredictStream(
+        self, requests: AsyncIterator[bytes], context: ServicerContext
+    ) -> AsyncIterator[prediction_pb2.PredictStreamResponse]:
+        """Forecast items as they come; a bad one is answered with its error, in its place."""
+        async for raw in self._drain.each(requests):
+            answer = prediction_pb2.PredictStreamResponse()
+            try:
+                request = decoded(prediction_pb2.PredictRequest, raw)
+                answer.correlation_id = request.correlation_id
+                answer.prediction.CopyFrom(await self.Predict(request, context))
+            except Exception as error:  # one item's error ends that item alone
+                name = "foretell.v1.PredictionService/PredictStream"
+                answer.error.CopyFrom(status_for(name, context, error))
+            yield answer
+
+    async def PredictBatch(
+        self, request: prediction_pb2.PredictBatchRequest, context: ServicerContext
+    ) -> prediction_pb2.PredictBatchResponse:
+        """Forecast many items in packed columns."""
+        self._plane.check_rows(request.row_count)
+        bundle = await self._bundle(request)
+        if request.row_count <= ROWS_ON_THE_LOOP:
+            return self._batch(bundle, request)
+        return await in_thread_while_wanted(
+            self._executor, lambda gone: self._batch(bundle, request, gone)
+        )
+
+    def _batch(
+        self, bundle: LiveBundle, request: prediction_pb2.PredictBatchRequest, gone: Gone = wanted
+    ) -> prediction_pb2.PredictBatchResponse:
+        question = prediction.table_question(request)
+        answers = self._plane.predict_table(bundle, question, gone)
+        return prediction.batch(answers, request.encoding)
+
+    async def _bundle(self, request: _NamesBundle) -> LiveBundle:
+        found = self._shelf.find(request.workload, request.bundle_version)
+        return found or await self._swap.pinned(request.workload, request.bundle_version)
+
+
+class ObservationService:
+    """Outcomes."""
+
+    def __init__(self, reporter: Reporter, executor: Executor, drain: Drain) -> None:
+        self._reporter = reporter
+        self._executor = executor
+        self._drain = drain
+
+    async def Report(
+        self, request: observation_pb2.ReportRequest, context: ServicerContext
+    ) -> observation_pb2.ReportResponse:
+        """Acknowledge or reject each observation of a batch, once the broker has them."""
+        return await in_thread(self._executor, lambda: self._report(request))
+
+    async def ReportStream(
+        self, requests: AsyncIterator[bytes], context: ServicerContext
+    ) -> AsyncIterator[observation_pb2.ReportResponse]:
+        """Do so for batches as they come."""
+        async for raw in self._drain.each(requests):
+            yield await self.Report(decoded(observation_pb2.ReportRequest, raw), context)
+
+    def _report(self, request: observation_pb2.ReportRequest) -> observation_pb2.ReportResponse:
+        found = list(map(observation.observation_json, request.observations))
+        return observation.report_response(self._reporter.report(found))
+
+
+class ModelService:
+    """Workloads, bundles and the jobs that train them."""
+
+    def __init__(self, plane: ControlPlane, drain: Drain) -> None:
+        self._plane = plane
+        self._drain = drain
+
+    async def ListWorkloads(
+        self, request: model_pb2.ListWorkloadsRequest, context: ServicerContext
+    ) -> model_pb2.ListWorkloadsResponse:
+        """List the workloads, by name."""
+        page = await self._plane.workloads(PageRequest(request.page_size, request.page_token))
+        return model_pb2.ListWorkloadsResponse(
+            workloads=map(model.workload_message, page.items), next_page_token=page.next_token
+        )
+
+    async def GetSchema(
+        self, request: model_pb2.GetSchemaRequest, context: ServicerContext
+    ) -> model_pb2.Schema:
+        """Return a workload's schema."""
+        return model.schema_message(await self._plane.schema(request.workload))
+
+    async def ListBundles(
+        self, request: model_pb2.ListBundlesRequest, context: ServicerContext
+    ) -> model_pb2.ListBundlesResponse:
+        """List a workload's bundles, newest first."""
+        asked = PageRequest(request.page_size, request.page_token)
+        page = await self._plane.bundles(request.workload, asked)
+        return model_pb2.ListBundlesResponse(
+            bundles=map(model.bundle_message, page.items), next_page_token=page.next_token
+        )
+
+    async def GetBundle(
+        self, request: model_pb2.GetBundleRequest, context: ServicerContext
+    ) -> model_pb2.Bundle:
+        """Return one bundle."""
+        return model.bundle_message(await self._plane.bundle(request.workload, request.version))
+
+    async def Retrain(
+        self, request: model_pb2.RetrainRequest, context: ServicerContext
+    ) -> model_pb2.Job:
+        """Queue a training run."""
+        job = await self._plane.retrain(
+            request.workload, request.request_id, simulated=request.include_simulated
+        )
+        return model.job_message(job)
+
+    async def GetJob(
+        self, request: model_pb2.GetJobRequest, context: ServicerContext
+    ) -> model_pb2.Job:
+        """Return a job as it stands."""
+        return model.job_message(await self._plane.job(request.job_id))
+
+    async def ListJobs(
+        self, request: model_pb2.ListJobsRequest, context: ServicerContext
+    ) -> model_pb2.ListJobsResponse:
+        """List jobs, newest first."""
+        asked = PageRequest(request.page_size, request.page_token)
+        page = await self._plane.jobs(request.workload, asked)
+        return model_pb2.ListJobsResponse(
+            jobs=map(model.job_message, page.items), next_page_token=page.next_token
+        )
+
+    async def WatchJob(
+        self, request: model_pb2.WatchJobRequest, context: ServicerContext
+    ) -> AsyncIterator[model_pb2.Job]:
+        """Stream a job until it is over."""
+        async for job in self._drain.each(self._plane.watch(request.job_id)):
+            yield model.job_message(job)
+
+    async def CancelJob(
+        self, request: model_pb2.CancelJobRequest, context: ServicerContext
+    ) -> model_pb2.Job:
+        """Ask a job to stop."""
+        return model.job_message(await self._plane.cancel(request.job_id))

@@ -1,0 +1,48 @@
+"""From servicers to gRPC handlers, by the protos' own descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection
+
+from foretell_server.error_edge import ErrorEdge
+
+_FILES = (prediction_pb2, observation_pb2, model_pb2, health_pb2)
+
+SERVICES: Mapping[str, ServiceDescriptor] = {
+    service.full_name: service
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+}
+"""The services by full name, without reflection, which brings its own handlers."""
+
+
+def add_services(server: grpc.aio.Server, servicers: Mapping[str, Any], edge: ErrorEdge) -> None:
+    """Register one servicer for each of `SERVICES`, every method behind the edge."""
+    for name, service in SERVICES.items():
+        handlers = {
+            method.name: _handler(f"{name}/{method.name}", method, servicers[name], edge)
+            for method in service.methods
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
+
+
+def _handler(
+    name: str, method: MethodDescriptor, servicer: object, edge: ErrorEdge
+) -> grpc.RpcMethodHandler:
+    # No serializers: messages are bytes here, so that the edge can say what is malformed.
+    call = getattr(servicer, method.name)
+    kind = GetMessageClass(method.input_type)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(edge.stream(name, call, None))
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(edge.stream(name, call, kind))
+    return grpc.unary_unary_rpc_method_handler(edge.unary(name, call, kind))

@@ -1,0 +1,132 @@
+"""One serving process: all its resources in one place, built, verified, then run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import grpc
+from foretell.jobs_async import AsyncJobStore
+from foretell.logs import get_logger
+from foretell.registry import FolderRegistry
+from foretell.settings import Settings
+
+from foretell_server.auth import Gate
+from foretell_server.control_plane import ControlPlane
+from foretell_server.data_plane import DataPlane
+from foretell_server.drain import Drain
+from foretell_server.error_edge import ErrorEdge
+from foretell_server.health import Health, HealthServicer
+from foretell_server.hot_swap import HotSwap
+from foretell_server.listening import listen, server_options
+from foretell_server.outbox import Outbox
+from foretell_server.reporting import Reporter
+from foretell_server.servicers import ModelService, ObservationService, PredictionService
+from foretell_server.services import add_services
+from foretell_server.shelf import Shelf
+
+_log = get_logger(__name__)
+
+BLOCKING_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that answers."""
+
+    port: int
+    shelf: Shelf
+    swap: HotSwap
+    _server: grpc.aio.Server
+    _health: Health
+    _drain: Drain
+    _grace_s: float
+
+    async def stop(self, at_once: asyncio.Event | None = None) -> None:
+        """Say NOT_SERVING, take no more calls, and let those in flight finish.
+
+        They have `drain_seconds`, or until `at_once` is set.
+        """
+        _log.info("draining", seconds=self._grace_s)
+        self._health.drain()
+        self._drain.begin()
+        stopping = asyncio.ensure_future(self._server.stop(self._grace_s))
+        if at_once is None:
+            await stopping
+            return
+        hurried = asyncio.ensure_future(at_once.wait())
+        await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            _log.warning("stopping at once; calls in flight are cut off")
+            await self._server.stop(None)
+            await stopping
+        hurried.cancel()
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Serving]:
+    """Build a server with all it needs, load what the registry has, and let it answer.
+
+    Raises Unavailable for a port that is taken. On leaving, what is still in flight is cut
+    off; call `Serving.stop` before to drain.
+    """
+    async with AsyncExitStack() as stack:
+        predicting = _threads(stack, "predict", os.cpu_count() or 1)
+        blocking = _threads(stack, "blocking", BLOCKING_THREADS)
+        loading = _threads(stack, "load", 1)
+        registry = FolderRegistry(settings.registry)
+        jobs = AsyncJobStore(settings.broker_url)
+        stack.push_async_callback(jobs.close)
+        outbox = Outbox(settings.broker_url)
+        stack.callback(outbox.close)
+
+        shelf, health, drain = Shelf(), Health(), Drain()
+        swap = HotSwap(
+            registry,
+            shelf,
+            loading,
+            poll_s=settings.registry_poll_s,
+            on_change=lambda: health.update(shelf.state()),
+        )
+        servicers = {
+            "foretell.v1.PredictionService": PredictionService(
+                shelf, swap, DataPlane(settings.max_rows_per_call), predicting, drain
+            ),
+            "foretell.v1.ObservationService": ObservationService(
+                Reporter(registry, outbox, settings.max_rows_per_call), blocking, drain
+            ),
+            "foretell.v1.ModelService": ModelService(
+                ControlPlane(registry, shelf, jobs, outbox, blocking), drain
+            ),
+            "grpc.health.v1.Health": HealthServicer(health),
+        }
+        server = grpc.aio.server(
+            options=server_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_calls
+        )
+        gate = Gate(settings.admin_token(), loopback=settings.is_loopback)
+        add_services(server, servicers, ErrorEdge(gate))
+        port = listen(server, settings)
+        stack.push_async_callback(server.stop, None)
+
+        await swap.reconcile()
+        await server.start()
+        for work in (swap.follow(), swap.listen(jobs.listen)):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        yield Serving(port, shelf, swap, server, health, drain, settings.drain_seconds)
+
+
+def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    # Not waited for: whoever asked for the work has been answered, or cut off.
+    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    return pool
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
