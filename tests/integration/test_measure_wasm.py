@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
-from foretell.errors import InvalidInput, NotFound
+from foretell.errors import InvalidInput, NotFound, Unavailable
 from foretell.measure import (
     NODES,
     TASKS,
@@ -24,6 +25,7 @@ from foretell.measure import (
     run_one,
     run_plan,
 )
+from foretell.measure.launcher import Launcher
 from foretell.measure.runner import run_all
 
 pytestmark = pytest.mark.process
@@ -212,39 +214,56 @@ def test_unknown_names_are_refused() -> None:
 
 ENDLESS = """
 from foretell.measure import Configuration
+from foretell.measure.launcher import Launcher
 from foretell.measure.runner import run_all
 plan = [Configuration.of("sieve", 1000, "cranelift-speed"),
         Configuration.of("fib_recursive", 46, "cranelift-speed")]
-for run in run_all(plan, timeout_s={timeout_s}):
+for run in run_all(plan, timeout_s=60.0):
     print(run.function, flush=True)
 """
 
 
-def endless_parent(timeout_s: float) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """A process that is in the middle of a run of twenty seconds, and that run."""
-    script = ENDLESS.format(timeout_s=timeout_s)
+def endless_parent() -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
+    """A process that is in the middle of a run of twenty seconds, and all that it has started."""
     parent = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"sieve\n"
     parent.stdout.close()
-    while not (children := psutil.Process(parent.pid).children()):
+    # The launcher, and the run that it has forked.
+    while len(started := psutil.Process(parent.pid).children(recursive=True)) < 2:
         assert parent.poll() is None
-    return parent, children[0]
+    return parent, started
 
 
-def test_ctrl_c_leaves_no_process_behind() -> None:
-    """An interrupted measurement ends the run that is going on, at once."""
-    parent, child = endless_parent(timeout_s=60.0)
-    parent.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_parent_ends_its_runs(how: signal.Signals) -> None:
+    """Ctrl-C, a polite and a rude kill all leave no process behind."""
+    parent, started = endless_parent()
+    parent.send_signal(how)
     assert parent.wait(timeout=10) != 0
-    child.wait(timeout=5)
+    assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
-def test_an_orphan_ends_alone() -> None:
-    """When the parent is killed and cannot enforce the timeout, the run ends soon after it."""
-    parent, child = endless_parent(timeout_s=0.5)
-    parent.kill()
-    parent.wait()
-    child.wait(timeout=20)
+def test_a_run_that_is_killed_is_a_failure() -> None:
+    """When something else ends a run, such as the kernel for lack of memory, the signal is said."""
+    plan = [Configuration.of("fib_recursive", 46, SPEED)]
+    with ThreadPoolExecutor() as pool:
+        measured = pool.submit(run_plan, plan, timeout_s=60.0)
+        while not (runs := [p for c in psutil.Process().children() for p in c.children()]):
+            assert not measured.done()
+        runs[0].kill()
+        [run] = measured.result(timeout=20)
+    assert run.outcome == "failed"
+    assert "SIGKILL" in run.reason
+
+
+def test_a_launcher_that_is_killed_is_said() -> None:
+    """Without the process that starts the runs, measuring ends with an error, not with silence."""
+    with Launcher() as launcher:
+        [process] = psutil.Process().children()
+        process.kill()
+        process.wait(timeout=10)
+        with pytest.raises(Unavailable, match="the process that starts measured runs"):
+            launcher.start({}, [0, 1, 2])

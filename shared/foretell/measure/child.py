@@ -1,13 +1,19 @@
-"""Runs one WebAssembly function once, in a process that does nothing else.
+"""Runs WebAssembly functions, each once and in a process that does nothing else.
 
-Started by path as a script, `python -I -S child.py SPEC < MODULE`, so that neither `foretell`
-nor site-packages' start-up code is imported: a process costs some 70 ms instead of 200.
-SPEC is JSON: `site` (the folder that holds the package wasmtime), `argument`, `optimized`,
-`fuel`, `epoch`, `explicit_bounds`, `memory_limit_bytes`, `startup_limit_s`, `timeout_s`.
-MODULE is a binary.
+This is a script, started by path as `python -I -S child.py FD SITE` so that neither `foretell` nor
+site-packages' start-up code is imported. It loads the package wasmtime from the folder SITE,
+touches nothing of it, and then forks a fresh process for every run it is asked for: starting
+Python and loading the engine would take some 80 ms per run, a fork takes 2.
 
-Writes two lines of JSON to standard output: `{"compile_s": …}` just before the clocks start, and
-when the run is over either `{"duration_s", "cpu_s", "memory_kb", "result"}` or
+Asked over the socket FD (one JSON object per packet; see `launcher.py` for the other end):
+- `{"argument", "optimized", "fuel", "epoch", "explicit_bounds", "memory_limit_bytes"}` with three
+  descriptors, which become the standard input (a module's binary), output and error of the new
+  process. Answered with its process id.
+- `{"reap": process id}`: answered with its wait status, once it has ended.
+When the socket closes, all processes that were not reaped are killed.
+
+A run writes two lines of JSON to its standard output: `{"compile_s": …}` just before the clocks
+start, and when it is over either `{"duration_s", "cpu_s", "memory_kb", "result"}` or
 `{"outcome": "failed" or "out_of_memory", "reason", "memory_kb"}`.
 """
 
@@ -18,45 +24,46 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 # Enough for hours of counting; a run that is too long is ended by its timeout, never by fuel.
 FUEL = 2**63
-# The parent enforces the limits; only if it is gone, this long after them, the process ends alone.
-GRACE_S = 2.0
+PACKET_BYTES = 65_536
 
 
 def main() -> None:
-    """Compiles, says so, runs, and says what that took."""
-    spec = json.loads(sys.argv[1])
-    signal.setitimer(signal.ITIMER_REAL, spec["startup_limit_s"] + GRACE_S)
-    binary = sys.stdin.buffer.read()
-    wasmtime = _load_wasmtime(spec["site"])
-    engine = wasmtime.Engine(_config(wasmtime, spec))
-    started = time.perf_counter()
-    module = wasmtime.Module(engine, binary)
-    compile_s = time.perf_counter() - started
-    store = wasmtime.Store(engine)
-    store.set_limits(memory_size=spec["memory_limit_bytes"])
-    if spec["fuel"]:
-        store.set_fuel(FUEL)
-    if spec["epoch"]:
-        store.set_epoch_deadline(1)
+    """Forks a process for each request, until the socket closes."""
+    # Ctrl-C reaches every process of a terminal; the one that asks decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wasmtime = _load_wasmtime(sys.argv[2])
     gc.disable()
-    signal.setitimer(signal.ITIMER_REAL, spec["timeout_s"] + GRACE_S)
-    _reset_peak()
-    _say({"compile_s": compile_s})
-    try:
-        _say(_timed_run(wasmtime, store, module, spec["argument"]))
-    except wasmtime.Trap as trap:
-        # The tasks execute `unreachable` only when the engine refuses them memory.
-        refused = trap.trap_code is wasmtime.TrapCode.UNREACHABLE
-        _say(_failure("out_of_memory" if refused else "failed", trap))
-    except wasmtime.WasmtimeError as error:
-        _say(_failure("failed", error))
+    gc.freeze()
+    running: set[int] = set()
+    # The one that asks may go away at any time, also between a question and its answer.
+    gone = suppress(BrokenPipeError, ConnectionResetError)
+    with gone, socket.socket(fileno=int(sys.argv[1])) as asked:
+        while (packet := socket.recv_fds(asked, PACKET_BYTES, 3))[0]:
+            answer = _answer(wasmtime, json.loads(packet[0]), packet[1], running)
+            asked.send(str(answer).encode())
+    for process in running:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def _answer(
+    wasmtime: ModuleType, request: dict[str, Any], descriptors: list[int], running: set[int]
+) -> int:
+    if "reap" in request:
+        running.remove(request["reap"])
+        return os.waitpid(request["reap"], 0)[1]
+    process = _fork(wasmtime, request, descriptors)
+    running.add(process)
+    return process
 
 
 def _load_wasmtime(site: str) -> ModuleType:
@@ -64,6 +71,51 @@ def _load_wasmtime(site: str) -> ModuleType:
     import wasmtime  # noqa: PLC0415  (only now is it on the path)
 
     return wasmtime
+
+
+def _fork(wasmtime: ModuleType, request: dict[str, Any], descriptors: list[int]) -> int:
+    process = os.fork()
+    if process:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return process
+    status = 1
+    try:
+        for standard, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, standard)
+        # The socket too: its other end must see it close when the forking process ends.
+        os.closerange(3, max(*descriptors, int(sys.argv[1])) + 1)
+        _run(wasmtime, request)
+        status = 0
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(status)
+
+
+def _run(wasmtime: ModuleType, request: dict[str, Any]) -> None:
+    with open(0, "rb", closefd=False) as file:
+        binary = file.read()
+    engine = wasmtime.Engine(_config(wasmtime, request))
+    started = time.perf_counter()
+    module = wasmtime.Module(engine, binary)
+    compile_s = time.perf_counter() - started
+    store = wasmtime.Store(engine)
+    store.set_limits(memory_size=request["memory_limit_bytes"])
+    if request["fuel"]:
+        store.set_fuel(FUEL)
+    if request["epoch"]:
+        store.set_epoch_deadline(1)
+    _reset_peak()
+    _say({"compile_s": compile_s})
+    try:
+        _say(_timed_run(wasmtime, store, module, request["argument"]))
+    except wasmtime.Trap as trap:
+        # The tasks execute `unreachable` only when the engine refuses them memory.
+        refused = trap.trap_code is wasmtime.TrapCode.UNREACHABLE
+        _say(_failure("out_of_memory" if refused else "failed", trap))
+    except wasmtime.WasmtimeError as error:
+        _say(_failure("failed", error))
 
 
 def _timed_run(
@@ -81,15 +133,15 @@ def _timed_run(
     }
 
 
-def _config(wasmtime: ModuleType, spec: dict[str, Any]) -> object:
+def _config(wasmtime: ModuleType, request: dict[str, Any]) -> object:
     config = wasmtime.Config()
     config.strategy = "cranelift"
-    config.cranelift_opt_level = "speed" if spec["optimized"] else "none"
-    config.consume_fuel = spec["fuel"]
-    config.epoch_interruption = spec["epoch"]
+    config.cranelift_opt_level = "speed" if request["optimized"] else "none"
+    config.consume_fuel = request["fuel"]
+    config.epoch_interruption = request["epoch"]
     # The modules are small; a pool of compiling threads would only add to the memory.
     config.parallel_compilation = False
-    if spec["explicit_bounds"]:
+    if request["explicit_bounds"]:
         config.memory_reservation = 0
         config.memory_guard_size = 0
     return config
@@ -113,8 +165,8 @@ def _reset_peak() -> None:
 def peak_memory_kb(process: int | str = "self") -> float:
     """The highest resident memory of a process since its last reset, in KiB.
 
-    Read from VmHWM: `ru_maxrss` would be at least that of the parent, which a child inherits
-    when it is started. It is used where there is no /proc, which only works for `self`.
+    Read from VmHWM: `ru_maxrss` would be at least that of the process it was started from. It is
+    used where there is no /proc, which only works for `self`.
     """
     try:
         with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
@@ -132,11 +184,8 @@ def _inherited_peak_kb() -> float:
 
 
 def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    os.write(1, json.dumps(message).encode() + b"\n")
 
 
 if __name__ == "__main__":
     main()
-    # Taking the interpreter apart would take 10 ms more and prove nothing.
-    os._exit(0)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import IO, Any
 
-from foretell.errors import Unavailable
 from foretell.measure.child import peak_memory_kb
 from foretell.measure.configuration import Configuration
+from foretell.measure.launcher import Launcher
 from foretell.measure.measurements import Measurement
 from foretell.measure.tasks import compile_text
 
@@ -26,55 +22,65 @@ MEMORY_LIMIT_BYTES = 1 << 30
 """A module that asks for more linear memory than this is refused: outcome `out_of_memory`."""
 
 STARTUP_LIMIT_S = 60.0
-_CHILD = Path(__file__).with_name("child.py")
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A started run. Whoever holds it must call `end`, however it went."""
+    """A started run. Whoever holds it must call `end` or `release`, however it went."""
 
     configuration: Configuration
     timeout_s: float
-    child: subprocess.Popen[bytes]
+    launcher: Launcher
+    process: int
+    output: int
+    """The descriptor that becomes readable when there is something to `advance` on."""
     errors: IO[bytes]
     began: datetime
     deadline: float
     """When to call `expire`, on the clock of `time.monotonic`."""
     compile_s: float | None = None
     running_since: float | None = None
-    output: bytes = field(default=b"")
+    unread: bytes = b""
+    status: int | None = None
 
     @classmethod
-    def start(cls, configuration: Configuration, timeout_s: float) -> Process:
-        """Starts a Python that compiles the module, runs it once and ends.
-
-        Raises `Unavailable` when wasmtime is not installed.
-        """
+    def start(cls, launcher: Launcher, configuration: Configuration, timeout_s: float) -> Process:
+        """Starts a process that compiles the module, runs it once and ends."""
         binary = compile_text(configuration.task.path)
-        arguments = [sys.executable, "-I", "-S", str(_CHILD), _spec(configuration, timeout_s)]
+        output, theirs = os.pipe()
         errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
-        # Files, not pipes: however long a module or a crash report is, nobody waits for a reader.
-        with tempfile.TemporaryFile() as module:
-            module.write(binary)
-            module.seek(0)
-            child = subprocess.Popen(arguments, stdin=module, stdout=subprocess.PIPE, stderr=errors)
-        os.set_blocking(_stdout(child).fileno(), False)
-        deadline = time.monotonic() + STARTUP_LIMIT_S
-        return cls(configuration, timeout_s, child, errors, datetime.now(UTC), deadline)
+        try:
+            # A file, not a pipe: however long the module is, nobody waits for the reader.
+            with tempfile.TemporaryFile() as module:
+                module.write(binary)
+                module.seek(0)
+                descriptors = [module.fileno(), theirs, errors.fileno()]
+                process = launcher.start(_request(configuration), descriptors)
+        except BaseException:
+            os.close(output)
+            errors.close()
+            raise
+        finally:
+            os.close(theirs)
+        os.set_blocking(output, False)
+        return cls(
+            configuration, timeout_s, launcher, process, output, errors,
+            began=datetime.now(UTC), deadline=time.monotonic() + STARTUP_LIMIT_S,
+        )  # fmt: skip
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when there is something to `advance` on."""
-        return _stdout(self.child).fileno()
+        """The descriptor of the output, for selectors."""
+        return self.output
 
     def advance(self) -> Measurement | None:
         """Reads what the process has said; the measurement once the run is over."""
         try:
-            said = os.read(self.fileno(), 65_536)
+            said = os.read(self.output, 65_536)
         except BlockingIOError:
             return None
-        self.output += said
-        while b"\n" in self.output:
-            line, _, self.output = self.output.partition(b"\n")
+        self.unread += said
+        while b"\n" in self.unread:
+            line, _, self.unread = self.unread.partition(b"\n")
             message = json.loads(line)
             if self.running_since is not None:
                 return self._ended(message)
@@ -84,22 +90,30 @@ class Process:
         return None if said else self._crashed()
 
     def expire(self) -> Measurement:
-        """Ends a run whose time is up. Its duration is only known to be longer than that."""
+        """Says what is known of a run whose time is up: it takes longer than that."""
         if self.running_since is None:
             return self._measurement("failed", reason=f"did not start in {STARTUP_LIMIT_S:g} s")
         bounds = {"duration_s": time.monotonic() - self.running_since}
-        if memory_kb := peak_memory_kb(self.child.pid):
+        if memory_kb := peak_memory_kb(self.process):
             bounds["memory_kb"] = memory_kb
         return self._measurement(
             "timeout", lower_bounds=bounds, reason=f"killed after {self.timeout_s:g} s"
         )
 
-    def end(self) -> None:
-        """Makes sure that the process is gone and gives back what was opened for it."""
-        self.child.kill()
-        _stdout(self.child).close()
-        self.child.wait()
+    def release(self) -> None:
+        """Gives back what was opened for the run, and leaves the process to the launcher."""
+        os.close(self.output)
         self.errors.close()
+
+    def end(self) -> None:
+        """Releases the run and makes sure that its process is gone."""
+        self.release()
+        self._reap()
+
+    def _reap(self) -> int:
+        if self.status is None:
+            self.status = self.launcher.end(self.process)
+        return self.status
 
     def _ended(self, message: dict[str, Any]) -> Measurement:
         if "outcome" not in message:
@@ -110,12 +124,12 @@ class Process:
         return self._measurement(outcome, reason=reason, lower_bounds=bounds)
 
     def _crashed(self) -> Measurement:
-        status = self.child.wait()
+        code = os.waitstatus_to_exitcode(self._reap())
         self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        said = f": {lines[-1].strip()}" if lines else ""
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        return self._measurement("failed", reason=f"the process ended with {how}{said}")
+        said = self.errors.read().decode(errors="replace").strip().splitlines()
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        last = f": {said[-1].strip()}" if said else ""
+        return self._measurement("failed", reason=f"the process ended with {how}{last}")
 
     def _measurement(self, outcome: str, **found: Any) -> Measurement:  # noqa: ANN401
         return Measurement(
@@ -130,31 +144,13 @@ class Process:
         )
 
 
-def _spec(configuration: Configuration, timeout_s: float) -> str:
+def _request(configuration: Configuration) -> dict[str, object]:
     node = configuration.node
-    return json.dumps(
-        {
-            "site": _folder_of_wasmtime(),
-            "argument": configuration.argument,
-            "optimized": node.optimized,
-            "fuel": node.fuel,
-            "epoch": node.epoch,
-            "explicit_bounds": node.explicit_bounds,
-            "memory_limit_bytes": MEMORY_LIMIT_BYTES,
-            "startup_limit_s": STARTUP_LIMIT_S,
-            "timeout_s": timeout_s,
-        }
-    )
-
-
-@lru_cache(maxsize=1)
-def _folder_of_wasmtime() -> str:
-    found = importlib.util.find_spec("wasmtime")
-    if found is None or found.origin is None:
-        raise Unavailable("wasmtime", "it is not installed; pip install 'foretell[measure]'")
-    return str(Path(found.origin).parent.parent)
-
-
-def _stdout(child: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert child.stdout is not None  # noqa: S101  (it is a pipe; this is for the type checker)
-    return child.stdout
+    return {
+        "argument": configuration.argument,
+        "optimized": node.optimized,
+        "fuel": node.fuel,
+        "epoch": node.epoch,
+        "explicit_bounds": node.explicit_bounds,
+        "memory_limit_bytes": MEMORY_LIMIT_BYTES,
+    }

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from itertools import islice
 
 from foretell.measure.configuration import Configuration
+from foretell.measure.launcher import Launcher
 from foretell.measure.measurements import Measurement
 from foretell.measure.process import Process
 
@@ -27,11 +28,11 @@ def run_all(
     """
     waiting = iter(configurations)
     running: set[Process] = set()
-    with selectors.DefaultSelector() as selector:
+    with Launcher() as launcher, selectors.DefaultSelector() as selector:
         try:
             while not _passed(stop_at):
                 for configuration in islice(waiting, parallel - len(running)):
-                    process = Process.start(configuration, timeout_s)
+                    process = Process.start(launcher, configuration, timeout_s)
                     running.add(process)
                     selector.register(process, selectors.EVENT_READ, process)
                 if not running:
@@ -43,7 +44,7 @@ def run_all(
                     yield measurement
         finally:
             for process in running:
-                process.end()
+                process.release()
 
 
 def _next(
