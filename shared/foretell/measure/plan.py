@@ -23,6 +23,8 @@ Pace = Mapping[Cell, float]
 """Seconds per unit of a task's work, on a node of this machine."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
+# A sweep of half a minute has three rounds or more.
+_EARLY_ROUNDS = 3
 # How often to look for an argument that is new, before going on with another task.
 _DRAWS = 20
 
@@ -47,56 +49,42 @@ def pace_of(probes: Sequence[Measurement]) -> dict[Cell, float]:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long the runs of a sweep should take, and what a process takes before its run."""
+    """How long the runs of a sweep should take."""
 
     shortest_s: float
     longest_s: float
-    start_s: float
 
     def at(self, fraction: float) -> float:
         """The duration at a fraction of the way from the shortest to the longest, in log."""
         return self.shortest_s * math.pow(self.longest_s / self.shortest_s, fraction)
 
 
-def sweep_plan(
-    pace: Pace, lengths: Lengths, *, process_s: float, repeats: int, seed: int
-) -> list[Configuration]:
-    """As many configurations as are expected to fill `process_s` seconds of processes.
+def sweep_plan(pace: Pace, lengths: Lengths, *, repeats: int, seed: int) -> Iterator[Configuration]:
+    """Configurations without end; none when no pace is known.
 
     In rounds: each task and node once per round, in random order, so that a sweep cut short has
     seen them all equally often. The expected durations of one task and node are spread evenly
-    over the log of the lengths. Every configuration is there `repeats` times, in separate rounds;
-    one probe per task is there once more, to tell the noise of repeats from.
+    over the log of the lengths. Every configuration comes `repeats` times, in separate rounds;
+    one probe per task comes once more in an early round, to tell the noise of repeats from.
     """
     rng = random.Random(seed + 1)  # noqa: S311  (a plan, not a secret)
-    again = _second_probes(pace)
-    left = process_s - sum(lengths.start_s + _expected_s(probe, pace) for probe in again)
-    plan: list[Configuration] = []
-    for configuration in _rounds(pace, lengths, repeats, rng):
-        left -= lengths.start_s + _expected_s(configuration, pace)
-        if left < 0:
-            break
-        plan.append(configuration)
-    for probe in again:
-        plan.insert(rng.randint(0, len(plan)), probe)
-    return plan
-
-
-def _rounds(
-    pace: Pace, lengths: Lengths, repeats: int, rng: random.Random
-) -> Iterator[Configuration]:
-    """Rounds without end; none at all when no pace is known."""
     offsets = {cell: rng.random() for cell in pace}
+    again = [(rng.randrange(_EARLY_ROUNDS), probe) for probe in _second_probes(pace)]
     for number in count() if pace else ():
-        configurations = []
-        for (task, node), offset in offsets.items():
-            # Steps of the golden ratio fill [0, 1) evenly however many there will be. Stretched
-            # and clipped, one in ten falls on an end of the range, which a model must know well.
-            fraction = min(max(1.1 * ((offset + number * _GOLDEN) % 1) - 0.05, 0.0), 1.0)
-            argument = task.argument_for(lengths.at(fraction) / pace[task, node])
-            configurations.append(Configuration(task, node, argument))
-        for _ in range(repeats):
-            yield from rng.sample(configurations, len(configurations))
+        cells = [_in_round(cell, offsets[cell], number, pace, lengths) for cell in pace]
+        for repeat in range(repeats):
+            extra = [probe for early, probe in again if (early, 0) == (number, repeat)]
+            yield from rng.sample(cells + extra, len(cells) + len(extra))
+
+
+def _in_round(
+    cell: Cell, offset: float, number: int, pace: Pace, lengths: Lengths
+) -> Configuration:
+    task, node = cell
+    # Steps of the golden ratio fill [0, 1) evenly however many there will be. Stretched and
+    # clipped, one in ten falls on an end of the range, which a model has to know well.
+    fraction = min(max(1.1 * ((offset + number * _GOLDEN) % 1) - 0.05, 0.0), 1.0)
+    return Configuration(task, node, task.argument_for(lengths.at(fraction) / pace[cell]))
 
 
 def held_out_plan(measurements: Measurements, n: int, seed: int = 0) -> list[Configuration]:
@@ -132,11 +120,6 @@ def _second_probes(pace: Pace) -> list[Configuration]:
     for task, node in pace:
         first_node.setdefault(task.name, Configuration(task, node, task.probe))
     return list(first_node.values())
-
-
-def _expected_s(configuration: Configuration, pace: Pace) -> float:
-    task = configuration.task
-    return pace[task, configuration.node] * task.work(configuration.argument)
 
 
 def _measured_arguments(measurements: Measurements) -> dict[Cell, set[int]]:

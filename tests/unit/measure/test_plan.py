@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 from foretell.errors import InvalidInput
@@ -17,7 +17,7 @@ from foretell.measure.tasks import TASKS
 
 TASK_CHOICE = [TASKS[name] for name in ("sieve", "matmul", "nbody", "fib_recursive")]
 NODE_CHOICE = [NODES["cranelift-speed"], NODES["cranelift-none"]]
-LENGTHS = Lengths(shortest_s=0.001, longest_s=1.0, start_s=0.1)
+LENGTHS = Lengths(shortest_s=0.001, longest_s=1.0)
 # As if every probe had taken 50 ms.
 PACE: Pace = {(t, n): 0.05 / t.work(t.probe) for t in TASK_CHOICE for n in NODE_CHOICE}
 
@@ -32,8 +32,8 @@ def expected_s(configuration: Configuration) -> float:
     return PACE[task, configuration.node] * task.work(configuration.argument)
 
 
-def plan(process_s: float, repeats: int = 1, seed: int = 0) -> list[Configuration]:
-    return sweep_plan(PACE, LENGTHS, process_s=process_s, repeats=repeats, seed=seed)
+def plan(runs: int, repeats: int = 1, seed: int = 0) -> list[Configuration]:
+    return list(islice(sweep_plan(PACE, LENGTHS, repeats=repeats, seed=seed), runs))
 
 
 def measured() -> Measurements:
@@ -67,18 +67,11 @@ def test_pace_is_seconds_per_work_and_knows_censored_probes() -> None:
     }
 
 
-@pytest.mark.parametrize("process_s", [10.0, 60.0])
-def test_a_sweep_fills_the_time_there_is(process_s: float) -> None:
-    """The expected times add up to nearly the budget, and not to more."""
-    total = sum(LENGTHS.start_s + expected_s(c) for c in plan(process_s))
-    assert process_s - 1.2 < total <= process_s
-
-
 def test_arguments_are_spread_over_the_log_of_durations() -> None:
     """Of the runs on one pair, about a third falls into each decade of the expected duration."""
     decades = Counter(
         min(2, math.floor(math.log10(expected_s(c) / 0.001)))
-        for c in plan(400.0)
+        for c in plan(1600)
         if c.task.name == "nbody"
     )
     assert set(decades) == {0, 1, 2}
@@ -87,14 +80,14 @@ def test_arguments_are_spread_over_the_log_of_durations() -> None:
 
 def test_expected_durations_stay_within_the_lengths() -> None:
     """No argument is chosen for a run shorter or longer than asked, up to rounding."""
-    durations = [expected_s(c) for c in plan(200.0) if c.task.name != "fib_recursive"]
+    durations = [expected_s(c) for c in plan(800) if c.task.name != "fib_recursive"]
     assert min(durations) == pytest.approx(0.001, rel=0.05)
     assert max(durations) == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_sweep_cut_short_has_seen_all_pairs_equally_often() -> None:
     """At any point the most and the least frequent pair differ by two runs at most."""
-    sweep = plan(60.0)
+    sweep = plan(240)
     for end in range(1, len(sweep)):
         seen = Counter((c.task, c.node) for c in sweep[:end])
         assert max(seen.values()) - min(seen.get(cell, 0) for cell in PACE) <= 2
@@ -102,16 +95,16 @@ def test_a_sweep_cut_short_has_seen_all_pairs_equally_often() -> None:
 
 def test_the_order_is_random_but_reproducible() -> None:
     """One seed gives one plan; tasks do not come in blocks."""
-    assert plan(30.0, seed=3) == plan(30.0, seed=3)
-    assert plan(30.0, seed=3) != plan(30.0, seed=4)
-    names = [c.task.name for c in plan(60.0)]
+    assert plan(120, seed=3) == plan(120, seed=3)
+    assert plan(120, seed=3) != plan(120, seed=4)
+    names = [c.task.name for c in plan(240)]
     changes = sum(a != b for a, b in pairwise(names))
     assert changes > len(names) / 2
 
 
 def test_repeats_come_in_separate_rounds() -> None:
     """With two repeats, configurations come twice, and other ones lie between."""
-    sweep = plan(60.0, repeats=2)
+    sweep = plan(240, repeats=2)
     places: dict[Configuration, list[int]] = {}
     for place, configuration in enumerate(sweep):
         places.setdefault(configuration, []).append(place)
@@ -122,13 +115,13 @@ def test_repeats_come_in_separate_rounds() -> None:
 
 def test_one_probe_per_task_comes_again() -> None:
     """Even without repeats there is something to tell the noise from."""
-    again = [c for c in plan(30.0) if c.argument == c.task.probe]
-    assert {c.task for c in again} >= set(TASK_CHOICE)
+    again = [c for c in plan(4 * len(PACE)) if c.argument == c.task.probe]
+    assert {c.task for c in again} == set(TASK_CHOICE)
 
 
 def test_without_any_pace_there_is_no_plan() -> None:
     """When all probes failed, the sweep ends instead of searching forever."""
-    assert sweep_plan({}, LENGTHS, process_s=10.0, repeats=1, seed=0) == []
+    assert list(sweep_plan({}, LENGTHS, repeats=1, seed=0)) == []
 
 
 def test_held_out_configurations_were_not_measured() -> None:
