@@ -51,12 +51,13 @@ class Measurement:
     outcome: str
     duration_s: float | None = None
     """Wall time to instantiate the compiled module and run it. Page faults of memory that the
-    run touches first are in; starting the process, loading and compiling the module are out."""
+    run touches first are in. Out are starting the process, compiling, and the first use of the
+    engine in a process (a module that does nothing goes the same way before)."""
     cpu_s: float | None = None
     """User and system time of the process over the same span."""
     memory_kb: float | None = None
     """Peak resident memory of the process over the same span, in KiB: the interpreter and the
-    engine (about 30 MB) and what the run touches."""
+    engine (about 24 MB) and what the run touches."""
     compile_s: float | None = None
     lower_bounds: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
