@@ -22,6 +22,13 @@ ABSENT_AFTER_S = 7.0
 
 ROLL = "foretell:workers"
 
+# Two workers may take over at once: whoever finds the entry gone adds nothing.
+_PUT_BACK = """
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('RPUSH', KEYS[2], ARGV[2])
+return 1
+"""
+
 _log = get_logger(__name__)
 
 
@@ -69,6 +76,13 @@ class Attendance:
                 yield name
 
 
+def present(client: redis.Redis, queue: str) -> list[str]:
+    """Return the names of the workers of a queue that are alive."""
+    roll = cast("dict[bytes, bytes]", client.hgetall(ROLL))
+    names = [name.decode() for name, of in roll.items() if of.decode() == queue]
+    return [name for name in names if client.exists(_alive_key(name))]
+
+
 def _alive_key(worker: str) -> str:
     return f"{PREFIX}:{worker}:alive"
 
@@ -82,17 +96,7 @@ def _restore(client: redis.Redis, worker: str, queue: str) -> int:
     for tag, text in written.items():
         message: Any = json.loads(text)[0]
         message.setdefault("headers", {})["redelivered"] = True
-        with client.pipeline() as pipe:
-            # Two workers may take over at once: whoever finds the entry gone adds nothing.
-            pipe.watch(hash_key)
-            if not pipe.hexists(hash_key, tag.decode()):
-                continue
-            pipe.multi()
-            pipe.rpush(queue, json.dumps(message))
-            pipe.hdel(hash_key, tag.decode())
-            try:
-                pipe.execute()
-            except redis.WatchError:
-                continue
-        restored += 1
+        restored += int(
+            client.eval(_PUT_BACK, 2, hash_key, queue, tag.decode(), json.dumps(message))
+        )
     return restored

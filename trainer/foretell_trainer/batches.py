@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ OBSERVATION_COLUMNS = pa.schema(
         ("row", pa.int64()),
         ("workload", pa.string()),
         ("observation_id", pa.string()),
-        ("observed_at", pa.timestamp("us")),
+        ("observed_at", pa.timestamp("us", tz="UTC")),
         ("source", pa.string()),
         ("tag", pa.string()),
         ("outcome", pa.string()),
@@ -45,6 +45,9 @@ REJECTION_COLUMNS = pa.schema(
         ("content", pa.string()),
     ]
 )
+
+# One encoder for all rows: json.dumps with options would make a new one for each.
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 CONTENT_KEPT = 4000
 """How many characters of a rejected observation are kept."""
@@ -105,12 +108,11 @@ class BatchBuilder:
         simulated: bool = False,
         prediction_id: str = "",
     ) -> None:
-        """Add one observation that has been checked; times are stored in UTC."""
+        """Add one observation that has been checked; its time carries an offset."""
         row = len(self._observations)
-        at = observed_at.astimezone(UTC).replace(tzinfo=None)
-        written = json.dumps(features, ensure_ascii=False)
+        written = _to_json(features)
         self._observations.append(
-            (row, self.workload, observation_id, at, source, tag, outcome, simulated,
+            (row, self.workload, observation_id, observed_at, source, tag, outcome, simulated,
              prediction_id, written)
         )  # fmt: skip
         for name, value in metrics.items():

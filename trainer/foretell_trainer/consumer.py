@@ -9,6 +9,8 @@ of poison in the broker, and the task `foretell.bury` moves it to the rejected o
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import Any
 
 import redis
@@ -32,6 +34,7 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._timer: Any = None
+        self._parent_pid = os.getppid()
 
     def start(self, parent: Any) -> None:
         """Enter the roll, take over at once, then again with every beat."""
@@ -49,6 +52,10 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._attendance.client.close()
 
     def _beat(self, parent: Any) -> None:
+        if os.getppid() != self._parent_pid:
+            # Whoever started us was killed; the next one starts workers of its own.
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         try:
             self._attendance.beat()
             self._attendance.take_over()

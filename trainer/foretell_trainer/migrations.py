@@ -26,7 +26,7 @@ CREATE TABLE observations (
     simulated BOOLEAN NOT NULL,
     prediction_id VARCHAR NOT NULL,
     features VARCHAR NOT NULL,           -- a JSON object: name -> value, as sent
-    UNIQUE (workload, observation_id)
+    digest UBIGINT NOT NULL              -- of workload and observation_id: finds known ids fast
 );
 
 CREATE TABLE metrics (
@@ -99,8 +99,8 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
         "CREATE TABLE IF NOT EXISTS schema_version"
         " (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
     )
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-    version = int(row[0]) if row else 0
+    rows = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchall()
+    version = int(rows[0][0])
     if version > len(MIGRATIONS):
         msg = f"the store has schema version {version}; this Foretell knows {len(MIGRATIONS)}"
         raise RuntimeError(msg)

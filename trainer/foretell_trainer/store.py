@@ -9,44 +9,59 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import duckdb
-import pyarrow as pa
 from foretell.errors import Unavailable
 
 from foretell_trainer.batches import Batch
 from foretell_trainer.migrations import migrate
 
 FILE_NAME = "foretell.duckdb"
+KEPT_AT_MOST_S = 2.0
 
 
 @dataclass(frozen=True)
 class Appended:
-    """What an append did: rows that were new, rows that were there already, rows rejected."""
+    """What an append did: observations that were new, and those that were known already."""
 
     stored: int
     duplicates: int
-    rejected: int
 
 
 class Store:
-    """The store in one folder.
+    """The store in one folder; one thread at a time uses it.
 
     Args:
-        folder: where `foretell.duckdb` and its lock file are, made when missing.
+        folder: where `foretell.duckdb` and its lock files are, made when missing.
         wait_s: how long to wait for somebody else who has the file open.
+        keep: asked after each use whether the file stays open for the next one, because more
+            work waits. It is let go all the same as soon as another process wants it, or when
+            it was not used for `KEPT_AT_MOST_S`.
+        threads: how many threads a query may use; 0 for as many as there are processors.
     """
 
-    def __init__(self, folder: Path, wait_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        wait_s: float = 30.0,
+        keep: Callable[[], bool] = lambda: False,
+        threads: int = 0,
+    ) -> None:
         self.folder = folder
         self.path = folder / FILE_NAME
         self.wait_s = wait_s
+        self._keep = keep
+        self._config = {"threads": str(threads)} if threads else {}
+        self._using = threading.Lock()
+        self._held: _Held | None = None
+        self._timer: threading.Timer | None = None
 
     @contextmanager
     def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -55,54 +70,113 @@ class Store:
         Raises:
             Unavailable: somebody else holds the file beyond ``wait_s``, or it cannot be opened.
         """
-        deadline = time.monotonic() + self.wait_s
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock_file = self.path.with_suffix(".lock").open("w")
-        except OSError as error:
-            raise Unavailable(f"the store {self.path}", str(error)) from error
-        with lock_file:
-            self._lock(lock_file, deadline)
-            connection = self._connect(deadline)
+        with self._using:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._held = held = self._held or _Held.acquire(self.path, self.wait_s, self._config)
+            keep = False
             try:
-                migrate(connection)
-                yield connection
+                yield held.connection
+                keep = self._keep() and not held.wanted()
             finally:
-                connection.close()
+                if keep:
+                    self._timer = threading.Timer(KEPT_AT_MOST_S, self.close)
+                    self._timer.daemon = True
+                    self._timer.start()
+                else:
+                    self._release()
 
-    def _lock(self, lock_file: IO[str], deadline: float) -> None:
-        for pause in _pauses(deadline):
-            try:
-                fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(pause)
-            else:
-                return
-        why = f"another Foretell process has held it for {self.wait_s:g} s"
-        raise Unavailable(f"the store {self.path}", why)
+    def close(self) -> None:
+        """Let go of the file, when it was kept open."""
+        with self._using:
+            self._release()
 
-    def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
-        why = ""
-        for pause in _pauses(deadline):
-            try:
-                connection = duckdb.connect(str(self.path))
-            except duckdb.IOException as error:
-                why = str(error).splitlines()[0]
-                # Anything but a foreign lock (no permission, disk full) does not pass by waiting.
-                if "lock" not in why:
-                    break
-                time.sleep(pause)
-            else:
-                return connection
-        raise Unavailable(f"the store {self.path}", why)
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.release()
+            self._held = None
 
     def append(self, batch: Batch) -> Appended:
         """Append a batch in one transaction; an observation id that is known changes nothing."""
         with self.open() as connection, transaction(connection):
-            before = batch.observations.num_rows
             stored = _append_observations(connection, batch)
-            rejected = _append_rejections(connection, batch.rejections)
-        return Appended(stored=stored, duplicates=before - stored, rejected=rejected)
+            _append_rejections(connection, batch)
+        return Appended(stored=stored, duplicates=batch.observations.num_rows - stored)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The file, open and locked.
+
+    Whoever wants it takes its turn first and keeps that until it has the lock: so the one who
+    has the lock can see that somebody waits, and two who wait come in order.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    lock: IO[str]
+    turn_path: Path
+
+    @classmethod
+    def acquire(cls, path: Path, wait_s: float, config: Mapping[str, str]) -> _Held:
+        deadline = time.monotonic() + wait_s
+        turn_path = path.with_suffix(".turn")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            turn, lock = turn_path.open("w"), path.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise Unavailable(f"the store {path}", str(error)) from error
+        with turn:
+            try:
+                _lock(turn, path, deadline)
+                _lock(lock, path, deadline)
+                return cls(_connect(path, deadline, config), lock, turn_path)
+            except BaseException:
+                lock.close()
+                raise
+
+    def wanted(self) -> bool:
+        """Return whether another process waits for the file."""
+        with self.turn_path.open("w") as turn:
+            return not _try_lock(turn)
+
+    def release(self) -> None:
+        self.connection.close()
+        self.lock.close()
+
+
+def _lock(file: IO[str], path: Path, deadline: float) -> None:
+    started = time.monotonic()
+    for pause in _pauses(deadline):
+        if _try_lock(file):
+            return
+        time.sleep(pause)
+    waited = time.monotonic() - started
+    raise Unavailable(f"the store {path}", f"another Foretell process held it for {waited:.0f} s")
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _connect(path: Path, deadline: float, config: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+    why = ""
+    for pause in _pauses(deadline):
+        try:
+            connection = duckdb.connect(str(path), config=dict(config))
+        except duckdb.Error as error:
+            why = str(error).splitlines()[0]
+            # Anything but a foreign lock (no permission, a broken file) does not pass by waiting.
+            if "lock" not in why:
+                break
+            time.sleep(pause)
+        else:
+            migrate(connection)
+            return connection
+    raise Unavailable(f"the store {path}", why)
 
 
 def _pauses(deadline: float) -> Iterator[float]:
@@ -129,38 +203,47 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def _append_observations(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
     connection.register("batch", batch.observations)
     connection.register("batch_metrics", batch.metrics)
-    # The first of two rows with one id wins, within a batch as between batches.
+    # Known ids are found by their digests: one pass over eight bytes per observation. An index
+    # would have to be read from disk by each process that opens the file, which takes longer.
     connection.execute(
-        "CREATE TEMP TABLE fresh AS"
+        "CREATE OR REPLACE TEMP TABLE fresh AS WITH"
+        " marked AS (SELECT *, md5_number_lower(workload || ' ' || observation_id) AS digest"
+        "   FROM batch),"
+        " known AS (SELECT number FROM observations SEMI JOIN marked USING (digest)),"
+        " unknown AS (SELECT * FROM marked ANTI JOIN"
+        "   (SELECT workload, observation_id FROM observations WHERE number IN (FROM known))"
+        "   USING (workload, observation_id))"
+        # The first of two rows with one id wins, within a batch as between batches.
         " SELECT nextval('observation_number') AS number, * FROM ("
-        "   SELECT b.* FROM batch b ANTI JOIN observations USING (workload, observation_id)"
+        "   FROM unknown"
         "   QUALIFY row_number() OVER (PARTITION BY workload, observation_id ORDER BY row) = 1"
         "   ORDER BY row)"
     )
     connection.execute(
-        "INSERT INTO observations SELECT number, workload, observation_id, observed_at,"
-        " now() AT TIME ZONE 'UTC', source, tag, outcome, simulated, prediction_id, features"
-        " FROM fresh ORDER BY number"
+        "INSERT INTO observations BY NAME"
+        " SELECT * EXCLUDE (row) REPLACE (observed_at AT TIME ZONE 'UTC' AS observed_at),"
+        " now() AT TIME ZONE 'UTC' AS received_at FROM fresh ORDER BY number"
     )
     connection.execute(
         "INSERT INTO metrics SELECT number, metric, value, lower_bound"
         " FROM batch_metrics JOIN fresh USING (row) ORDER BY number"
     )
-    row = connection.execute("SELECT count(*) FROM fresh").fetchone()
-    connection.execute("DROP TABLE fresh")
-    return int(row[0]) if row else 0
+    rows = connection.execute("SELECT count(*) FROM fresh").fetchall()
+    connection.unregister("batch")
+    connection.unregister("batch_metrics")
+    return int(rows[0][0])
 
 
-def _append_rejections(connection: duckdb.DuckDBPyConnection, rejections: pa.Table) -> int:
-    if rejections.num_rows:
-        connection.register("batch_rejections", rejections)
+def _append_rejections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    if batch.rejected:
+        connection.register("batch_rejections", batch.rejections)
         connection.execute(
             "INSERT INTO rejected_observations BY NAME"
             " SELECT *, now() AT TIME ZONE 'UTC' AS received_at FROM batch_rejections"
             " QUALIFY row_number() OVER (PARTITION BY digest) = 1"
             " ON CONFLICT DO NOTHING"
         )
-    return int(rejections.num_rows)
+        connection.unregister("batch_rejections")
 
 
 def sync_folder(folder: Path) -> None:

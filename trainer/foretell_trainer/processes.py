@@ -1,0 +1,174 @@
+"""The processes of the workers: started, watched, started again when they die, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE
+from foretell.errors import Unavailable
+from foretell.logs import get_logger
+from foretell.settings import Settings
+
+from foretell_trainer.attendance import present
+
+QUEUES = (INGEST_QUEUE, TRAIN_QUEUE)
+
+READY_WITHIN_S = 60.0
+# Ingest finishes its message within this; a fit is given up, and begins again later.
+STOP_WITHIN_S = 5.0
+RESTART_PAUSE_S = 1.0
+WATCH_EVERY_S = 0.2
+
+_log = get_logger(__name__)
+
+
+class WorkerProcesses:
+    """One worker process for each queue; a context manager.
+
+    Args:
+        settings: what the workers are configured with; it travels in their environment.
+        queues: which queues are worked on.
+        program: the module to run, ``python -m program QUEUE``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        queues: Sequence[str] = QUEUES,
+        program: str = "foretell_trainer.worker",
+    ) -> None:
+        self.settings = settings
+        self.queues = tuple(queues)
+        self._program = program
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Start the processes and wait until each consumes its queue.
+
+        Raises:
+            Unavailable: one of them did not get ready.
+        """
+        for queue in self.queues:
+            self._processes[queue] = self._spawn(queue)
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Stop the processes. What they had begun goes back to its queue."""
+        self._stopping.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for process in self._processes.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for process in self._processes.values():
+            try:
+                process.wait(max(deadline - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                # Nothing is lost: the broker still has what was not acknowledged.
+                _kill_group(process)
+                process.wait()
+
+    def pid(self, queue: str) -> int:
+        """Return the process id of a queue's worker."""
+        return self._processes[queue].pid
+
+    def _spawn(self, queue: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", self._program, queue],
+            env={**os.environ, **_environment(self.settings)},
+            # Logs go to standard error; what Celery prints beside them is of no use to anybody.
+            stdout=subprocess.DEVNULL,
+            # Ctrl-C goes to the foreground group; whoever started us decides the order.
+            start_new_session=True,
+        )
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        waiting = set(self.queues)
+        with redis.Redis.from_url(self.settings.broker_url, socket_timeout=5) as client:
+            while waiting:
+                pids = {queue: self._processes[queue].pid for queue in waiting}
+                waiting -= {q for q, pid in pids.items() if pid in _present_pids(client, q)}
+                for queue in waiting:
+                    code = self._processes[queue].poll()
+                    if code is not None:
+                        raise Unavailable(f"the {queue} worker", f"it ended with code {code}")
+                if time.monotonic() > deadline:
+                    why = f"not ready within {READY_WITHIN_S:g} s"
+                    raise Unavailable(f"the {' and the '.join(sorted(waiting))} worker", why)
+                time.sleep(0.05)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_EVERY_S):
+            for queue, process in list(self._processes.items()):
+                code = process.poll()
+                if code is not None:
+                    _log.error("worker died; starting it again", queue=queue, code=code)
+                    if self._stopping.wait(RESTART_PAUSE_S):
+                        return
+                    self._processes[queue] = self._spawn(queue)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def work(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
+    """Run the workers of some queues until SIGTERM or SIGINT."""
+    asked = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: asked.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        with WorkerProcesses(settings, queues):
+            asked.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _present_pids(client: redis.Redis, queue: str) -> set[int]:
+    # MUST match the names that make_worker_app gives: queue@host:pid:random
+    return {int(name.rsplit(":", 2)[1]) for name in present(client, queue)}
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        "FORETELL_BROKER_URL": settings.broker_url,
+        "FORETELL_DATA": str(Path(settings.data).resolve()),
+        "FORETELL_REGISTRY": str(Path(settings.registry).resolve()),
+        "FORETELL_LOG_LEVEL": settings.log_level,
+        "FORETELL_LOG_FORMAT": settings.log_format,
+    }

@@ -1,0 +1,277 @@
+"""Training runs: one job from its message to a published bundle.
+
+A job may be delivered more than once: a job that is over is not run again, and one whose
+worker was killed starts from the beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import redis
+from foretell.bundle import Manifest
+from foretell.catalog import CatalogTable
+from foretell.errors import Cancelled, ForetellError, InvalidInput, NotFound, Unavailable, Violation
+from foretell.jobs import Job, JobStore
+from foretell.logs import get_logger
+from foretell.registry import FolderRegistry, Registry
+from foretell.schema import Schema
+from foretell.settings import Settings
+
+from foretell_trainer.catalogs import stored_catalogs
+from foretell_trainer.snapshot import Snapshot, take_snapshot
+from foretell_trainer.store import Store
+from foretell_trainer.turns import Turn, turn
+
+ATTEMPTS = 5
+"""How often a job is begun whose worker dies; then it is taken to be the job's fault."""
+ATTEMPTS_KEPT_S = 7 * 24 * 3600
+
+ASKED_EVERY_S = 0.3
+TOLD_EVERY_S = 0.2
+
+SNAPSHOT_SHARE, FIT_SHARE = 0.05, 0.93
+"""The shares of the whole that taking the snapshot and fitting are counted as."""
+
+Progress = Callable[[str, float, Mapping[str, float]], None]
+ShouldStop = Callable[[], bool]
+
+_log = get_logger(__name__)
+
+
+class Fit(Protocol):
+    """What makes a bundle of a snapshot; `fit_with_engine`, unless somebody knows better."""
+
+    def __call__(
+        self,
+        schema: Schema,
+        snapshot: Snapshot,
+        catalogs: Sequence[CatalogTable],
+        out: Path,
+        *,
+        spec: Mapping[str, Any],
+        progress: Progress,
+        should_stop: ShouldStop,
+    ) -> Manifest:
+        """Write a bundle folder at ``out``; raise Cancelled when ``should_stop()`` says so."""
+
+
+def fit_with_engine(
+    schema: Schema,
+    snapshot: Snapshot,
+    catalogs: Sequence[CatalogTable],
+    out: Path,
+    *,
+    spec: Mapping[str, Any],
+    progress: Progress,
+    should_stop: ShouldStop,
+) -> Manifest:
+    """Fit with the engine of `foretell_trainer.training`; ``spec["fit"]`` has its settings."""
+    # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+    from foretell_trainer.training import FitSettings, train  # noqa: PLC0415
+
+    return train(
+        schema,
+        snapshot,
+        catalogs,
+        out,
+        settings=FitSettings(**spec.get("fit", {})),
+        progress=progress,
+        should_stop=should_stop,
+    )
+
+
+class TrainingRuns:
+    """Runs training jobs with one configuration."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, fit: Fit) -> None:
+        self._store = Store(settings.data)
+        self._registry: Registry = FolderRegistry(settings.registry)
+        self._work = settings.data / "fits"
+        self._snapshots = settings.data / "snapshots"
+        self._client = client
+        self._jobs = JobStore(settings.broker_url)
+        self._fit = fit
+
+    def run(self, job_id: str, workload: str, spec: object) -> None:
+        """Run a job to its end, whatever that is, and write the end down.
+
+        Raises:
+            Busy: another job of the workload runs.
+            Unavailable: the store or the broker cannot be reached now; the job is not over.
+        """
+        try:
+            job = self._jobs.get(job_id)
+        except NotFound:
+            _log.error("no such job", job_id=job_id, workload=workload)
+            return
+        if job.is_final:
+            _log.info("job is over already", job_id=job_id, state=job.state)
+            return
+        plan = cast("dict[str, Any]", spec) if isinstance(spec, dict) else job.spec
+        with turn(self._client, job.workload) as held:
+            run = _Run(job, plan, self._jobs, held)
+            changes = self._outcome(run)
+            ended = self._jobs.update(job_id, **changes)
+        self._record(run, ended)
+        _log.info("job over", job_id=job_id, workload=job.workload, state=ended.state)
+
+    def _outcome(self, run: _Run) -> dict[str, Any]:
+        """Do the work and return how it ended, as changes of the job."""
+        try:
+            self._count_attempt(run.job.id)
+            version = self._train(run)
+        except Cancelled as error:
+            if run.turn.lost.is_set():
+                raise Unavailable("the workload's turn", "another worker took it over") from error
+            return {"state": "CANCELLED", "outcome": error.message}
+        except Unavailable:
+            raise
+        except ForetellError as error:
+            return {"state": "FAILED", "error": error.message, "error_status": error.status}
+        except Exception as error:
+            _log.exception("training failed", job_id=run.job.id, workload=run.job.workload)
+            text = f"{type(error).__name__}: {error}"
+            return {"state": "FAILED", "error": text, "error_status": "INTERNAL"}
+        return {
+            "state": "SUCCEEDED",
+            "stage": "done",
+            "fraction": 1.0,
+            "bundle_version": version,
+            "outcome": f"published {version} as current",
+        }
+
+    def _train(self, run: _Run) -> str:
+        workload = run.job.workload
+        run.begin()
+        schema = self._registry.schema(workload)
+        run.snapshot = snapshot = take_snapshot(
+            self._store, schema, self._snapshots, simulated=bool(run.spec.get("simulated"))
+        )
+        if not snapshot.rows:
+            message = f"{workload!r} has no observations to train on yet"
+            raise InvalidInput([Violation("workload", workload, message)])
+        catalogs = stored_catalogs(self._store, schema)
+        run.stop_if_asked()
+        # What a killed worker left there is of no use to anybody.
+        folder = self._work / workload
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            self._fit(
+                schema,
+                snapshot,
+                catalogs,
+                folder / "bundle",
+                spec=run.spec,
+                progress=run.tell,
+                should_stop=run.should_stop,
+            )
+            run.stop_if_asked()
+            return self._publish(run, folder / "bundle")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _publish(self, run: _Run, folder: Path) -> str:
+        """Publish a bundle as current, and tell the servers.
+
+        The one place where a new bundle takes over: a gate that compares it with the current
+        one belongs here.
+        """
+        run.tell("publish", 1.0, {})
+        version = self._registry.publish(
+            run.job.workload, folder, promote=True, who="trainer", why=f"job {run.job.id}"
+        )
+        self._jobs.announce(run.job.workload, version, "current")
+        return version
+
+    def _count_attempt(self, job_id: str) -> None:
+        key = f"foretell:job:{job_id}:attempts"
+        attempts = int(self._client.incr(key))
+        self._client.expire(key, ATTEMPTS_KEPT_S)
+        if attempts > ATTEMPTS:
+            message = f"its worker died or lost its place {ATTEMPTS} times; not begun again"
+            raise InvalidInput([Violation("job", job_id, message)])
+
+    def _record(self, run: _Run, ended: Job) -> None:
+        try:
+            with self._store.open() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        ended.id,
+                        ended.workload,
+                        ended.state,
+                        json.dumps(run.spec),
+                        _utc(ended.started_at or ended.created_at),
+                        ended.finished_at and _utc(ended.finished_at),
+                        run.snapshot.sha256 if run.snapshot else "",
+                        ended.bundle_version,
+                        ended.error,
+                    ],
+                )
+        except Unavailable as error:
+            # The job itself is over, and the broker has its state.
+            _log.warning("job not recorded in the store", job_id=ended.id, error=error.message)
+
+
+@dataclass
+class _Run:
+    """A job while it runs: what it tells, and whether it was asked to stop."""
+
+    job: Job
+    spec: Mapping[str, Any]
+    jobs: JobStore
+    turn: Turn
+    snapshot: Snapshot | None = None
+    _stage: str = ""
+    _told_at: float = 0.0
+    _asked_at: float = 0.0
+    _numbers: dict[str, float] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        self.jobs.update(self.job.id, state="RUNNING", stage="snapshot", fraction=0.0, numbers={})
+        self.stop_if_asked()
+
+    def tell(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
+        """Report progress; a change of stage at once, the rest a few times a second."""
+        self._numbers.update(numbers)
+        now = time.monotonic()
+        if stage == self._stage and now - self._told_at < TOLD_EVERY_S:
+            return
+        self._stage, self._told_at = stage, now
+        done = SNAPSHOT_SHARE + FIT_SHARE * min(max(fraction, 0.0), 1.0)
+        try:
+            self.jobs.update(self.job.id, stage=stage, fraction=done, numbers=self._numbers)
+        except Unavailable as error:
+            # Progress is a courtesy: a fit goes on while the broker is away.
+            _log.warning("progress not told", error=error.message)
+
+    def should_stop(self) -> bool:
+        """Return whether the job is to stop; the broker is asked a few times a second."""
+        if self.turn.lost.is_set():
+            return True
+        now = time.monotonic()
+        if now - self._asked_at < ASKED_EVERY_S:
+            return False
+        self._asked_at = now
+        try:
+            return self.jobs.is_cancelled(self.job.id)
+        except Unavailable:
+            return False
+
+    def stop_if_asked(self) -> None:
+        self._asked_at = 0.0
+        if self.should_stop():
+            raise Cancelled
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,98 @@
+"""The Celery tasks of the trainer.
+
+`foretell.ingest` stores the observations of one message, `foretell.bury` keeps messages that
+nobody can read, `foretell.train` runs a training job. A message is acknowledged when its work
+is done; work that cannot be done now goes back to its queue. So nothing is lost, and since
+doing it twice changes nothing, nothing is doubled.
+"""
+
+# ruff: noqa: ANN401 -- Celery ships no types
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import redis
+from celery import Celery
+from celery.exceptions import Reject, SoftTimeLimitExceeded
+from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK
+from foretell.errors import Unavailable
+from foretell.logs import get_logger
+from foretell.registry import FolderRegistry
+from foretell.settings import Settings
+
+from foretell_trainer.intake import Intake
+from foretell_trainer.runs import Fit, TrainingRuns
+from foretell_trainer.store import Store
+from foretell_trainer.turns import Busy
+
+BURY_TASK = "foretell.bury"
+
+INGEST_LIMIT_S = 300
+PAUSE_S = 1.0
+"""How long a worker waits before it gives back work that cannot be done now."""
+
+_log = get_logger(__name__)
+
+
+class Resources:
+    """What the tasks of one worker process share; made after the fork, at first use."""
+
+    def __init__(self, settings: Settings, fit: Fit) -> None:
+        self.settings = settings
+        self._fit = fit
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """A connection to the broker."""
+        return redis.Redis.from_url(self.settings.broker_url, socket_timeout=30)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The intake; it keeps the store open as long as messages wait."""
+        # One thread: appends are small, and the other processors have other work.
+        store = Store(
+            self.settings.data, keep=lambda: self.client.llen(INGEST_QUEUE) != 0, threads=1
+        )
+        return Intake(store, FolderRegistry(self.settings.registry))
+
+    @cached_property
+    def runs(self) -> TrainingRuns:
+        """The runner of training jobs."""
+        return TrainingRuns(self.settings, self.client, self._fit)
+
+
+def register_tasks(app: Celery, resources: Resources) -> None:
+    """Add the tasks to a Celery application."""
+
+    @app.task(name=INGEST_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    def ingest(*_args: Any, workload: Any = "", observations: Any = (), **_more: Any) -> None:
+        _or_give_back(lambda: resources.intake.ingest(workload, observations))
+
+    @app.task(name=BURY_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    def bury(queue: str) -> None:
+        _or_give_back(lambda: resources.intake.bury(resources.client, queue))
+
+    @app.task(name=TRAIN_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+    def train(
+        self: Any, *_args: Any, job_id: Any = "", workload: Any = "", spec: Any = None, **_more: Any
+    ) -> None:
+        try:
+            _or_give_back(lambda: resources.runs.run(str(job_id), str(workload), spec))
+        except Busy as busy:
+            # To the end of the queue: other workloads do not wait behind this one.
+            raise self.retry(exc=busy, countdown=PAUSE_S) from busy
+
+
+def _or_give_back(work: Callable[[], object]) -> None:
+    """Do the work, or put its message back when what it needs is not there now."""
+    try:
+        work()
+    except (Unavailable, SoftTimeLimitExceeded, OSError, duckdb.Error, redis.RedisError) as error:
+        _log.warning("given back to the queue", error=str(error))
+        time.sleep(PAUSE_S)
+        raise Reject(error, requeue=True) from error

@@ -1,0 +1,101 @@
+"""A worker process: one for each queue, so that a fit never blocks ingest.
+
+``python -m foretell_trainer.worker QUEUE`` runs one, with the settings of the environment;
+`foretell_trainer.processes` runs all of them.
+"""
+
+# ruff: noqa: ANN401 -- Celery ships no types
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import sys
+import warnings
+from typing import Any
+
+import redis
+from celery import Celery
+from celery.platforms import SecurityWarning
+from celery.signals import worker_process_init
+from foretell import logs
+from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE, make_app
+from foretell.settings import Settings, load_settings
+
+from foretell_trainer import transport
+from foretell_trainer.attendance import Attendance
+from foretell_trainer.consumer import AttendanceStep
+from foretell_trainer.runs import Fit, fit_with_engine
+from foretell_trainer.tasks import Resources, register_tasks
+
+# A process is renewed before what libraries leak adds up.
+TASKS_PER_PROCESS = {INGEST_QUEUE: 2000, TRAIN_QUEUE: 20}
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def make_worker_app(settings: Settings, queue: str, fit: Fit = fit_with_engine) -> Celery:
+    """Return the Celery application of a worker of one queue, with all tasks."""
+    # MUST match what foretell_trainer.processes reads the process id from.
+    name = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    app = make_app(settings.broker_url)
+    app.conf.update(
+        broker_transport=transport.NAME,
+        broker_transport_options={
+            **app.conf.broker_transport_options,
+            **transport.transport_options(name),
+        },
+        # The broker may be away for long; a worker waits for it.
+        broker_connection_max_retries=None,
+        worker_consumer="foretell_trainer.consumer:Consumer",
+        worker_max_tasks_per_child=TASKS_PER_PROCESS[queue],
+        worker_enable_remote_control=False,
+        worker_redirect_stdouts=False,
+        # What a lost connection leaves unacknowledged is put back when it is there again.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        foretell_worker=name,
+        foretell_queue=queue,
+    )
+    app.steps["consumer"].add(AttendanceStep)
+    register_tasks(app, Resources(settings, fit))
+    return app
+
+
+def run_worker(settings: Settings, queue: str, fit: Fit = fit_with_engine) -> int:
+    """Run the worker of one queue in this process until it is stopped; return its exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    # Celery warns of root for the sake of pickles; there are none here.
+    warnings.simplefilter("ignore", SecurityWarning)
+    app = make_worker_app(settings, queue, fit)
+    # Connected weakly otherwise, and gone before the first fork.
+    worker_process_init.connect(_die_with_parent, weak=False)
+    worker = app.Worker(
+        queues=[queue],
+        concurrency=1,
+        pool="prefork",
+        hostname=app.conf.foretell_worker,
+        loglevel=settings.log_level.upper(),
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    with redis.Redis.from_url(settings.broker_url, socket_timeout=5) as client:
+        Attendance(client, app.conf.foretell_worker, queue).leave()
+    return int(worker.exitcode or 0)
+
+
+def _die_with_parent(**_signal: Any) -> None:
+    """End with the parent, even when that is killed: it alone can acknowledge what is done."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker(load_settings(), sys.argv[1]))
