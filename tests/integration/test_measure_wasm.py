@@ -59,6 +59,9 @@ def test_a_run_is_measured_on_every_node(node: str) -> None:
     assert 1e-5 < run.duration_s < 1.0
     assert 0 < run.cpu_s < run.duration_s * 1.2 + 0.01
     assert run.compile_s is not None
+    assert run.pace_s is not None
+    # The yardstick is the same work with the argument 24, so 1.6 times less.
+    assert run.duration_s / 20 < run.pace_s < run.duration_s * 5
     assert run.reason == ""
     assert dict(run.lower_bounds) == {}
 

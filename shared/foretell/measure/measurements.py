@@ -25,6 +25,7 @@ COLUMNS = {
     "cpu_s": "float64",
     "memory_kb": "float64",
     "compile_s": "float64",
+    "pace_s": "float64",
     "lb:duration_s": "float64",
     "lb:memory_kb": "float64",
     "reason": "string",
@@ -52,13 +53,16 @@ class Measurement:
     duration_s: float | None = None
     """Wall time to instantiate the compiled module and run it. Page faults of memory that the
     run touches first are in. Out are starting the process, compiling, and the first use of the
-    engine in a process (a module that does nothing goes the same way before)."""
+    engine in a process (the yardstick of `pace_s` goes the same way before)."""
     cpu_s: float | None = None
     """User and system time of the process over the same span."""
     memory_kb: float | None = None
     """Peak resident memory of the process over the same span, in KiB: the interpreter and the
     engine (about 24 MB) and what the run touches."""
     compile_s: float | None = None
+    pace_s: float | None = None
+    """What a fixed piece of work took in the same process just before: how fast the node was at
+    that moment. Shared machines change their pace by half from one second to the next."""
     lower_bounds: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     result: int | float | None = None
@@ -77,6 +81,7 @@ class Measurement:
             "cpu_s": self.cpu_s,
             "memory_kb": self.memory_kb,
             "compile_s": self.compile_s,
+            "pace_s": self.pace_s,
             "lb:duration_s": self.lower_bounds.get("duration_s"),
             "lb:memory_kb": self.lower_bounds.get("memory_kb"),
             "reason": self.reason,

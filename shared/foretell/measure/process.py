@@ -39,6 +39,7 @@ class Process:
     deadline: float
     """When to call `expire`, on the clock of `time.monotonic`."""
     compile_s: float | None = None
+    pace_s: float | None = None
     running_since: float | None = None
     unread: bytes = b""
     status: int | None = None
@@ -84,7 +85,7 @@ class Process:
             message = json.loads(line)
             if self.running_since is not None:
                 return self._ended(message)
-            self.compile_s = message["compile_s"]
+            self.compile_s, self.pace_s = message["compile_s"], message["pace_s"]
             self.running_since = time.monotonic()
             self.deadline = self.running_since + self.timeout_s
         return None if said else self._crashed()
@@ -140,6 +141,7 @@ class Process:
             argument=self.configuration.argument,
             outcome=outcome,
             compile_s=self.compile_s,
+            pace_s=self.pace_s,
             **found,
         )
 

@@ -21,7 +21,7 @@ TIME = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 def completed(argument: int, duration_s: float) -> Measurement:
     return Measurement(
         "a1", TIME, "sieve", "cranelift-speed", argument, "completed",
-        duration_s=duration_s, cpu_s=0.4, memory_kb=30_000.0, compile_s=0.002, result=7,
+        duration_s=duration_s, cpu_s=0.4, memory_kb=30_000.0, compile_s=0.002, pace_s=0.0005,
     )  # fmt: skip
 
 
