@@ -18,7 +18,7 @@ __all__ = ["AsyncClient", "Client", "__version__"]
 
 def __getattr__(name: str) -> object:
     if name in ("AsyncClient", "Client"):
-        import foretell.client as client  # noqa: PLC0415 -- on first use, see above
+        from foretell import client  # noqa: PLC0415 -- on first use, see above
 
         return getattr(client, name)
     raise AttributeError(f"module 'foretell' has no attribute {name!r}")

@@ -67,8 +67,9 @@ class QuantileTables:
             return values[:, :, -1] + (_logit(level) - _logit(levels[-1])) * self.tails[1]
         i = min(int(np.searchsorted(levels, level, side="right")) - 1, len(levels) - 2)
         share = (level - levels[i]) / (levels[i + 1] - levels[i])
-        # This form, unlike a + share·(b - a), never leaves [a, b] by rounding.
-        between: Floats = (1 - share) * values[:, :, i] + share * values[:, :, i + 1]
+        left, right = values[:, :, i], values[:, :, i + 1]
+        # This form is monotone in the share, rounding included, as quantiles must be.
+        between: Floats = np.minimum(left + share * (right - left), right)
         return between
 
     @cached_property
@@ -104,14 +105,16 @@ class QuantileTables:
         i = bisect_right(values, z) - 1
         if 0 <= i < len(levels) - 1:
             share = (z - values[i]) / (values[i + 1] - values[i])
-            return (1 - share) * levels[i] + share * levels[i + 1]
+            return min(levels[i] + share * (levels[i + 1] - levels[i]), levels[i + 1])
         side = 0 if i < 0 else -1
         slope = float(self.tails[side][table, metric])
         if slope <= 0:
             # A flat tail has no more mass: what lies beyond it has probability 0 or 1.
             return 0.0 if i < 0 else 1.0
         odds = _logit(levels[side]) + (z - values[side]) / slope
-        return 1 / (1 + math.exp(-min(max(odds, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)))
+        if odds < -_LARGEST_EXPONENT:
+            return 0.0
+        return 1 / (1 + math.exp(-min(odds, _LARGEST_EXPONENT)))
 
     def _invert_many(self, table: Integers, columns: Integers, z: Floats) -> Floats:
         levels, values = self.levels, self.values[table, columns]
@@ -119,9 +122,10 @@ class QuantileTables:
         i = np.clip(passed - 1, 0, len(levels) - 2)
         left, right = self.values[table, columns, i], self.values[table, columns, i + 1]
         low, high = (tail[table, columns] for tail in self.tails)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = (z - left) / (right - left)
-            inside = (1 - share) * levels[i] + share * levels[i + 1]
+            inside = levels[i] + share * (levels[i + 1] - levels[i])
+            inside = np.minimum(inside, levels[i + 1])
             below = _expit(_logit(levels[0]) + (z - values[:, :, 0]) / low)
             above = _expit(_logit(levels[-1]) + (z - values[:, :, -1]) / high)
         below, above = np.where(low > 0, below, 0.0), np.where(high > 0, above, 1.0)
@@ -244,7 +248,7 @@ def _logit(level: float) -> float:
 
 def _expit(odds: Floats) -> Floats:
     bounded = np.clip(odds, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
-    return np.asarray(1 / (1 + np.exp(-bounded)))
+    return np.where(odds < -_LARGEST_EXPONENT, 0.0, 1 / (1 + np.exp(-bounded)))
 
 
 def _check(name: str, level: float) -> None:

@@ -32,7 +32,7 @@ def parse_number(text: str) -> float:
     """Return the number that a text is; ValueError when it is none, or not finite."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError
+        raise ValueError(f"{text!r} is not finite")
     return number
 
 
@@ -67,7 +67,7 @@ def parse_flag(text: str) -> float:
         return 1.0
     if word in _FALSE:
         return 0.0
-    raise ValueError
+    raise ValueError(f"{text!r} is neither true nor false")
 
 
 def text_parser(feature: Feature) -> Callable[[str], float]:

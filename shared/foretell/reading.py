@@ -165,7 +165,7 @@ def _number(value: object, parse: Callable[[str], float] | None) -> float:
     if isinstance(value, str) and parse is not None:
         try:
             return parse(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise TypeError from None
     if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__"):
         raise TypeError

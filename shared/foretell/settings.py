@@ -40,53 +40,74 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
     registry: Path = Field(
-        Path(".foretell/registry"), description="Folder that bundles are published in."
+        default=Path(".foretell/registry"), description="Folder that bundles are published in."
     )
-    data: Path = Field(Path(".foretell/data"), description="Folder of the trainer's DuckDB store.")
+    data: Path = Field(
+        default=Path(".foretell/data"), description="Folder of the trainer's DuckDB store."
+    )
     broker_url: str = Field(
-        "redis://127.0.0.1:6379/0",
+        default="redis://127.0.0.1:6379/0",
         description="URL of the Redis or Valkey that carries observations and jobs.",
     )
-    host: str = Field("127.0.0.1", description="Address that the server listens on.")
-    port: int = Field(50051, ge=0, le=65535, description="Port of the server; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Server processes that share the port.")
+    host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(
+        default=50051, ge=0, le=65535, description="Port of the server; 0 takes a free one."
+    )
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Server processes that share the port."
+    )
     max_message_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, description="Largest message, in bytes, in either direction."
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Largest message, in bytes, in either direction.",
     )
     max_rows_per_call: int = Field(
-        100_000, ge=1, description="Most rows in one PredictBatch or Report call."
+        default=100_000, ge=1, description="Most rows in one PredictBatch or Report call."
     )
     max_concurrent_calls: int = Field(
-        1000, ge=1, description="Calls in flight per process; more get RESOURCE_EXHAUSTED."
+        default=1000, ge=1, description="Calls in flight per process; more get RESOURCE_EXHAUSTED."
     )
     cache_entries: int = Field(
-        10_000, ge=0, description="Answers kept for repeated requests, per process; 0 keeps none."
+        default=10_000,
+        ge=0,
+        description="Answers kept for repeated requests, per process; 0 keeps none.",
     )
     min_ping_interval_s: float = Field(
-        10.0, gt=0, description="Clients may send keepalive pings this often, even when idle."
+        default=10.0,
+        gt=0,
+        description="Clients may send keepalive pings this often, even when idle.",
     )
     drain_seconds: float = Field(
-        10.0, ge=0, description="How long calls in flight may finish after SIGTERM."
+        default=10.0, ge=0, description="How long calls in flight may finish after SIGTERM."
     )
     registry_poll_s: float = Field(
-        2.0, gt=0, description="How often the registry is looked at, when no notice arrives."
+        default=2.0,
+        gt=0,
+        description="How often the registry is looked at, when no notice arrives.",
     )
     token: SecretStr | None = Field(
-        None, description="Token that administrative calls must carry. No flag: file or variable."
+        default=None,
+        description="Token that administrative calls must carry. No flag: file or variable.",
     )
     token_file: Path | None = Field(
-        None, description="File whose first line is that token; used when `token` is not set."
+        default=None,
+        description="File whose first line is that token; used when `token` is not set.",
     )
     insecure: bool = Field(
-        False, description="Allow listening beyond this machine without TLS, in the clear."
+        default=False, description="Allow listening beyond this machine without TLS, in the clear."
     )
-    tls_cert_file: Path | None = Field(None, description="PEM file of the server's certificate.")
-    tls_key_file: Path | None = Field(None, description="PEM file of the certificate's key.")
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM file of the server's certificate."
+    )
+    tls_key_file: Path | None = Field(
+        default=None, description="PEM file of the certificate's key."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least important level that is logged: debug, info, warning, error."
+        default="info",
+        description="Least important level that is logged: debug, info, warning, error.",
     )
     log_format: Literal["json", "text"] = Field(
-        "json", description="`json`: an object per line. `text`: for people."
+        default="json", description="`json`: an object per line. `text`: for people."
     )
 
     @classmethod
