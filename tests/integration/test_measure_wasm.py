@@ -40,12 +40,17 @@ def own_task(folder: Path, text: str) -> Configuration:
     return Configuration(Task("own", path, float, probe=1, largest=10), NODES[SPEED], 1)
 
 
+def launchers() -> list[psutil.Process]:
+    """The processes of this test that start runs; other tests may keep servers going."""
+    alive = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in alive if any("child.py" in argument for argument in p.cmdline())]
+
+
 @pytest.fixture
-def children_before() -> Iterator[set[int]]:
+def no_process_left() -> Iterator[None]:
     """Fails the test if it leaves a process behind."""
-    before = {child.pid for child in psutil.Process().children()}
-    yield before
-    assert {child.pid for child in psutil.Process().children()} <= before
+    yield
+    assert launchers() == []
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -83,9 +88,9 @@ def test_peak_memory_is_not_that_of_the_parent() -> None:
     assert len(ballast) == 300_000_000
 
 
-def test_a_run_that_takes_too_long_is_censored(children_before: set[int]) -> None:
+@pytest.mark.usefixtures("no_process_left")
+def test_a_run_that_takes_too_long_is_censored() -> None:
     """It is ended at the timeout; its duration is known to be longer, and it is not a metric."""
-    assert not children_before
     run = run_one("fib_recursive", 46, SPEED, timeout_s=0.3)
     assert run.outcome == "timeout"
     assert run.duration_s is None
@@ -136,9 +141,9 @@ def test_a_text_that_is_no_module_is_refused(tmp_path: Path) -> None:
         run_plan([own_task(tmp_path, "(module (fun))")])
 
 
-def test_a_sweep_keeps_to_its_budget(children_before: set[int]) -> None:
+@pytest.mark.usefixtures("no_process_left")
+def test_a_sweep_keeps_to_its_budget() -> None:
     """It stops at the budget, reports progress after every run, and has both catalogs."""
-    assert not children_before
     progress: list[tuple[int, int, Measurement]] = []
     began = time.monotonic()
     found = measure_wasm(
@@ -173,17 +178,17 @@ def test_a_budget_that_is_too_short_is_said() -> None:
     assert found.about["runs"] == len(found.runs)
 
 
-def test_two_at_a_time_measure_all_of_a_plan(children_before: set[int]) -> None:
+@pytest.mark.usefixtures("no_process_left")
+def test_two_at_a_time_measure_all_of_a_plan() -> None:
     """Running in parallel loses and doubles nothing."""
-    assert not children_before
     plan = [Configuration.of("sieve", argument, SPEED) for argument in range(1000, 1008)]
     runs = run_plan(plan, parallel=2)
     assert sorted(run.argument for run in runs) == list(range(1000, 1008))
 
 
-def test_leaving_early_ends_what_is_running(children_before: set[int]) -> None:
+@pytest.mark.usefixtures("no_process_left")
+def test_leaving_early_ends_what_is_running() -> None:
     """Whoever stops listening in the middle leaves no process behind."""
-    assert not children_before
     plan = [
         Configuration.of("sieve", 1000, SPEED),
         Configuration.of("fib_recursive", 46, SPEED),
@@ -254,7 +259,7 @@ def test_a_run_that_is_killed_is_a_failure() -> None:
     plan = [Configuration.of("fib_recursive", 46, SPEED)]
     with ThreadPoolExecutor() as pool:
         measured = pool.submit(run_plan, plan, timeout_s=60.0)
-        while not (runs := [p for c in psutil.Process().children() for p in c.children()]):
+        while not (runs := [run for launcher in launchers() for run in launcher.children()]):
             assert not measured.done()
         runs[0].kill()
         [run] = measured.result(timeout=20)
@@ -265,7 +270,7 @@ def test_a_run_that_is_killed_is_a_failure() -> None:
 def test_a_launcher_that_is_killed_is_said() -> None:
     """Without the process that starts the runs, measuring ends with an error, not with silence."""
     with Launcher() as launcher:
-        [process] = psutil.Process().children()
+        [process] = launchers()
         process.kill()
         process.wait(timeout=10)
         with pytest.raises(Unavailable, match="the process that starts measured runs"):
