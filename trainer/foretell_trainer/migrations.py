@@ -7,6 +7,7 @@ columns of type TIMESTAMP, so that no time zone database is needed to read them.
 from __future__ import annotations
 
 import duckdb
+from foretell.errors import Unavailable
 
 # INTEGER PRIMARY KEY has no auto-increment in DuckDB: numbers come from sequences.
 _FIRST = """
@@ -93,7 +94,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
     leaves the version before it.
 
     Raises:
-        RuntimeError: the file was written by a newer Foretell.
+        Unavailable: the file was written by a newer Foretell.
     """
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_version"
@@ -102,8 +103,8 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
     rows = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchall()
     version = int(rows[0][0])
     if version > len(MIGRATIONS):
-        msg = f"the store has schema version {version}; this Foretell knows {len(MIGRATIONS)}"
-        raise RuntimeError(msg)
+        why = f"it has schema version {version}; this Foretell knows {len(MIGRATIONS)}"
+        raise Unavailable("the store", why)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN TRANSACTION")
         try:

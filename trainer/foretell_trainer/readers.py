@@ -147,7 +147,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise _broken(path, f"line 1: column {doubled[0]!r} appears more than once")
-    if header == [""]:
+    if not any(header):
         raise _broken(path, "line 1: no header")
 
 

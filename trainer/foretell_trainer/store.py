@@ -174,9 +174,17 @@ def _connect(path: Path, deadline: float, config: Mapping[str, str]) -> duckdb.D
                 break
             time.sleep(pause)
         else:
-            migrate(connection)
-            return connection
+            return _migrated(connection)
     raise Unavailable(f"the store {path}", why)
+
+
+def _migrated(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _pauses(deadline: float) -> Iterator[float]:
@@ -238,8 +246,9 @@ def _append_rejections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> N
     if batch.rejected:
         connection.register("batch_rejections", batch.rejections)
         connection.execute(
-            "INSERT INTO rejected_observations BY NAME"
-            " SELECT *, now() AT TIME ZONE 'UTC' AS received_at FROM batch_rejections"
+            "INSERT INTO rejected_observations (digest, workload, observation_id, source, line,"
+            " reason, content, received_at)"
+            " SELECT *, now() AT TIME ZONE 'UTC' FROM batch_rejections"
             " QUALIFY row_number() OVER (PARTITION BY digest) = 1"
             " ON CONFLICT DO NOTHING"
         )

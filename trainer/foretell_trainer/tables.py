@@ -60,7 +60,9 @@ def check_table(schema: Schema, table: Table, default_time: datetime) -> Checked
     measured = _metrics(schema, named, complaints)
     reached = _metrics(schema, bounds, complaints)
     ids = envelope.ids(schema.workload, table, complaints)
-    defaults = {"observed_at": default_time, "source": table.source}
+    defaults: dict[str, Any] = {"observed_at": default_time}
+    if "source" not in envelope.found:
+        defaults["source"] = table.source
     meta = envelope.rows(len(table), defaults, complaints)
     builder = BatchBuilder(schema.workload)
     for row in range(len(table)):
