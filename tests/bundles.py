@@ -12,6 +12,7 @@ import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -52,10 +53,11 @@ def toy_graph(schema: Schema, shift: float = 0.0) -> bytes:
     size = schema.number_names.index("size")
     kind = schema.category_names.index("kind")
     one = np.ones((1, metrics), np.float32)
-    constants = {
+    constants: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
         "size_at": np.array([size], np.int64),
         "kind_at": np.array([kind], np.int64),
         "zero": np.array(0.0, np.float64),
+        "zero_f": np.array(0.0, np.float32),
         "zero_i": np.array(0, np.int64),
         "shift": np.full((1, metrics), shift, np.float32),
         "ones": one,
@@ -84,7 +86,6 @@ def toy_graph(schema: Schema, shift: float = 0.0) -> bytes:
         helper.make_node("Mul", ["kind", "zero_i"], ["tables"]),
         helper.make_node("Reshape", ["tables", "flat"], ["table"]),
     ]
-    constants["zero_f"] = np.array(0.0, np.float32)
     double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -117,7 +118,7 @@ def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
     return Manifest(
         workload=schema.workload,
         created_at=datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=next(_seconds)),
-        schema_=schema,
+        schema=schema,
         schema_fingerprint=schema.fingerprint,
         vocabulary={"kind": KINDS, "color": ("red",)},
         quantiles=Quantiles(

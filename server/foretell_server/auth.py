@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterable
 
 from foretell.errors import InvalidInput, PermissionDenied, Unauthenticated, Violation
+from foretell.settings import Settings
 
 ADMIN_METHODS = frozenset(
     {"foretell.v1.ModelService/Retrain", "foretell.v1.ModelService/CancelJob"}
@@ -46,11 +47,12 @@ class Gate:
             raise Unauthenticated("the token is wrong")
 
 
-def check_exposure(host: str, *, loopback: bool, tls: bool, insecure: bool) -> None:
+def check_exposure(settings: Settings) -> None:
     """Raise InvalidInput for an address that would serve others in plain text by accident."""
-    if not loopback and not tls and not insecure:
+    in_clear = settings.tls_cert_file is None and settings.tls_key_file is None
+    if in_clear and not settings.is_loopback and not settings.insecure:
         message = (
-            f"{host} is not a loopback address: give tls_cert_file and tls_key_file, "
+            f"{settings.host} is not a loopback address: give tls_cert_file and tls_key_file, "
             "or --insecure if plain text is meant"
         )
-        raise InvalidInput([Violation("host", host, message)])
+        raise InvalidInput([Violation("host", settings.host, message)])

@@ -15,6 +15,7 @@ from foretell.registry import Registry
 from foretell.schema import Schema
 
 from foretell_server.outbox import Outbox
+from foretell_server.schemas import Schemas
 from foretell_server.shelf import Shelf
 from foretell_server.threads import in_thread
 
@@ -98,13 +99,16 @@ class ControlPlane:
 
     def __init__(
         self,
+        *,
         registry: Registry,
+        schemas: Schemas,
         shelf: Shelf,
         jobs: AsyncJobStore,
         outbox: Outbox,
         executor: Executor,
     ) -> None:
         self._registry = registry
+        self._schemas = schemas
         self._shelf = shelf
         self._jobs = jobs
         self._outbox = outbox
@@ -119,7 +123,7 @@ class ControlPlane:
 
     async def schema(self, workload: str) -> SchemaView:
         """Return a workload's schema; NotFound lists the workloads that there are."""
-        schema = await self._blocking(lambda: self._registry.schema(workload))
+        schema = await self._blocking(lambda: self._schemas.get(workload))
         live = self._shelf.live.get(workload)
         return SchemaView(schema, dict(live.manifest.vocabulary) if live else {})
 
@@ -167,18 +171,15 @@ class ControlPlane:
         return await in_thread(self._executor, work)
 
     def _workload(self, name: str) -> WorkloadView | None:
-        live = self._shelf.live.get(name)
         try:
-            schema = self._registry.schema(name)
-        except (ForetellError, OSError):
-            # The registry is gone or the schema's file is broken: what is loaded still answers.
-            if live is None:
-                return None
-            schema = live.predictor.schema
+            schema = self._schemas.get(name)
+        except ForetellError:
+            return None  # its schema's file is broken, and nothing of it is loaded
+        live = self._shelf.live.get(name)
         return WorkloadView(schema, live.version if live else "")
 
     def _bundles(self, workload: str, page: PageRequest) -> Page[BundleView]:
-        self._registry.schema(workload)
+        self._schemas.get(workload)
         try:
             versions = self._registry.versions(workload)
         except NotFound:
@@ -188,7 +189,7 @@ class ControlPlane:
         return Page.of(page, [self._view(workload, version, aliases) for version in chosen])
 
     def _bundle_named(self, workload: str, name: str) -> BundleView:
-        self._registry.schema(workload)
+        self._schemas.get(workload)
         version = self._registry.aliases(workload).get(name, name)
         try:
             self._registry.path(workload, version)

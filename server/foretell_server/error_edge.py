@@ -38,7 +38,7 @@ class ErrorEdge:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         # Asked once: a log call that says nothing would still cost microseconds per request.
-        self._logs_answers = _log.isEnabledFor(logging.DEBUG)
+        self._logs_answers = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
 
     def unary(self, name: str, method: Unary, kind: type[Message]) -> Unary:
         """Return a method from bytes to bytes that ends with a status whatever happens."""

@@ -37,17 +37,17 @@ def listen(server: grpc.aio.Server, settings: Settings) -> int:
     Raises Unavailable, saying why, when the port is taken or the address is not this machine's.
     """
     address = _address(settings)
+    # Asked first, because gRPC would write to standard error what it thinks of the address.
+    why = "" if settings.host.startswith("unix:") else why_not_bound(settings.host, settings.port)
+    if why and settings.workers == 1:
+        raise Unavailable(f"port {settings.port}", why)
     try:
-        if settings.tls_cert_file is None:
+        if not uses_tls(settings):
             port: int = server.add_insecure_port(address)
         else:
             port = server.add_secure_port(address, _credentials(settings))
     except RuntimeError as error:
-        why = why_not_bound(settings.host, settings.port) or str(error)
-        raise Unavailable(f"port {settings.port}", why) from error
-    if port == 0:
-        why = why_not_bound(settings.host, settings.port) or "it cannot be bound"
-        raise Unavailable(f"port {settings.port}", why)
+        raise Unavailable(f"port {settings.port}", str(error)) from error
     return port
 
 
@@ -79,6 +79,11 @@ def reserve(host: str, port: int, *, shared: bool) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def uses_tls(settings: Settings) -> bool:
+    """Return whether TLS is meant; half of what it needs is a mistake that `listen` reports."""
+    return settings.tls_cert_file is not None or settings.tls_key_file is not None
 
 
 def _address(settings: Settings) -> str:

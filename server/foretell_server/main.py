@@ -37,12 +37,7 @@ def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
     settings that cannot be used and Unavailable for a port that is taken.
     """
     logs.configure(settings.log_level, settings.log_format)
-    check_exposure(
-        settings.host,
-        loopback=settings.is_loopback,
-        tls=settings.tls_cert_file is not None,
-        insecure=settings.insecure,
-    )
+    check_exposure(settings)
     settings.admin_token()
     if settings.workers > 1:
         from foretell_server.supervisor import supervise  # noqa: PLC0415 -- for several only

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foretell.errors import ForetellError, InvalidInput, NotFound, Violation
+from foretell.errors import InvalidInput, NotFound, Violation
 from foretell.observation import Observation, ObservationChecker
-from foretell.registry import Registry
 from pydantic import ValidationError
 
 from foretell_server.outbox import Outbox
+from foretell_server.schemas import Schemas
 
 SCHEMA_KEPT_S = 2.0
 
@@ -31,11 +31,11 @@ class Verdict:
 class Reporter:
     """Takes observations. Blocking: runs in a thread."""
 
-    def __init__(self, registry: Registry, outbox: Outbox, max_rows: int) -> None:
-        self._registry = registry
+    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int) -> None:
+        self._schemas = schemas
         self._outbox = outbox
         self._max_rows = max_rows
-        self._checkers: dict[str, tuple[float, ObservationChecker | Violation]] = {}
+        self._checkers: dict[str, tuple[float, ObservationChecker]] = {}
 
     def report(self, observations: Sequence[ObservationJson]) -> list[Verdict]:
         """Return one verdict per observation, once the broker holds them all.
@@ -77,10 +77,8 @@ class Reporter:
         if checker is not None and now - made_at <= SCHEMA_KEPT_S:
             return checker
         try:
-            found: ObservationChecker | Violation = ObservationChecker(
-                self._registry.schema(workload)
-            )
-        except (NotFound, ForetellError) as error:
+            found = ObservationChecker(self._schemas.get(workload))
+        except NotFound as error:
             return Violation("workload", workload, error.message)
         self._checkers[workload] = (now, found)
         return found

@@ -25,6 +25,7 @@ from foretell_server.hot_swap import HotSwap
 from foretell_server.listening import listen, server_options
 from foretell_server.outbox import Outbox
 from foretell_server.reporting import Reporter
+from foretell_server.schemas import Schemas
 from foretell_server.servicers import ModelService, ObservationService, PredictionService
 from foretell_server.services import add_services
 from foretell_server.shelf import Shelf
@@ -85,6 +86,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         stack.callback(outbox.close)
 
         shelf, health, drain = Shelf(), Health(), Drain()
+        schemas = Schemas(registry, shelf)
         swap = HotSwap(
             registry,
             shelf,
@@ -97,10 +99,18 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
                 shelf, swap, DataPlane(settings.max_rows_per_call), predicting, drain
             ),
             "foretell.v1.ObservationService": ObservationService(
-                Reporter(registry, outbox, settings.max_rows_per_call), blocking, drain
+                Reporter(schemas, outbox, settings.max_rows_per_call), blocking, drain
             ),
             "foretell.v1.ModelService": ModelService(
-                ControlPlane(registry, shelf, jobs, outbox, blocking), drain
+                ControlPlane(
+                    registry=registry,
+                    schemas=schemas,
+                    shelf=shelf,
+                    jobs=jobs,
+                    outbox=outbox,
+                    executor=blocking,
+                ),
+                drain,
             ),
             "grpc.health.v1.Health": HealthServicer(health),
         }

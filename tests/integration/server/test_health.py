@@ -1,0 +1,123 @@
+"""grpc.health.v1 and reflection: what orchestrators and tools see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from foretell.v1 import prediction_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.bundles import toy_schema
+from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
+
+Request = health_pb2.HealthCheckRequest
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+def status(server: RunningServer, name: str) -> int:
+    """Return what Check says about a name."""
+    return int(server.health.Check(Request(service=name)).status)
+
+
+def test_only_what_can_answer_is_serving(start_server: StartServer) -> None:
+    """A workload, PredictionService and the server as a whole serve once a bundle is loaded."""
+    server = start_server()
+    assert status(server, "") == NOT_SERVING
+    assert status(server, "foretell.v1.PredictionService") == NOT_SERVING
+    assert status(server, "serverless") == NOT_SERVING
+    assert status(server, "foretell.v1.ModelService") == SERVING
+    server.publish()
+    assert status(server, "") == SERVING
+    assert status(server, "foretell.v1.PredictionService") == SERVING
+    assert status(server, "toy") == SERVING
+    assert status(server, "serverless") == NOT_SERVING
+
+
+def test_list_names_everything(shared_server: RunningServer) -> None:
+    """List has the state of each service and workload."""
+    statuses = shared_server.health.List(health_pb2.HealthListRequest()).statuses
+    assert statuses["toy"].status == SERVING
+    assert statuses["inference"].status == NOT_SERVING
+
+
+def test_unknown_name_is_not_found(shared_server: RunningServer) -> None:
+    """Check of a name that nobody knows is NOT_FOUND."""
+    with pytest.raises(grpc.RpcError) as caught:
+        status(shared_server, "nothing")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_watch_hears_of_every_change_and_of_the_end(start_server: StartServer) -> None:
+    """Watch starts with the present state, tells each change, and ends when the server drains."""
+    server = start_server()
+    watch = server.health.Watch(Request(service="late"), timeout=WAIT_S)
+    assert next(watch).status == SERVICE_UNKNOWN
+    server.publish(schema=toy_schema("late"))
+    assert next(watch).status == SERVING
+    server.begin_stop()
+    assert next(watch).status == NOT_SERVING
+    assert list(watch) == []
+
+
+def test_drain_finishes_what_has_begun(start_server: StartServer) -> None:
+    """On shutdown a batch in flight is answered, and a stream that only waits ends at once."""
+    server = start_server(drain_seconds=30.0)
+    server.publish()
+    go_on = threading.Event()
+
+    def requests() -> Iterator[prediction_pb2.PredictRequest]:
+        yield toy_request()
+        go_on.wait(WAIT_S)
+
+    stream = server.stubs.prediction.PredictStream(requests(), timeout=WAIT_S)
+    assert next(stream).prediction.metrics
+    rows = 100_000
+    texts = {"dictionary": ["big"], "raw_indices": bytes(4 * rows)}
+    batch = server.stubs.prediction.PredictBatch.future(
+        prediction_pb2.PredictBatchRequest(
+            workload="toy", row_count=rows, columns=[{"name": "kind", "texts": texts}]
+        ),
+        timeout=WAIT_S,
+    )
+    # On the same connection, so the server has the batch when it answers this.
+    assert server.predict().metrics
+    server.begin_stop()
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "shutting down" in str(caught.value.details())
+    assert batch.result().row_count == rows
+    go_on.set()
+    server.stop()
+
+
+def test_reflection_describes_the_services(shared_server: RunningServer) -> None:
+    """Reflection lists each service and hands out its file."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(shared_server.channel)
+    ask = reflection_pb2.ServerReflectionRequest
+    listed, described = stub.ServerReflectionInfo(
+        iter(
+            [
+                ask(list_services=""),
+                ask(file_containing_symbol="foretell.v1.PredictionService"),
+            ]
+        )
+    )
+    names = {service.name for service in listed.list_services_response.service}
+    assert {
+        "foretell.v1.PredictionService",
+        "foretell.v1.ObservationService",
+        "foretell.v1.ModelService",
+        "grpc.health.v1.Health",
+    } <= names
+    file = FileDescriptorProto.FromString(
+        described.file_descriptor_response.file_descriptor_proto[0]
+    )
+    assert file.package == "foretell.v1"

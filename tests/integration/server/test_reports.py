@@ -1,0 +1,181 @@
+"""Observations through a real channel and a real broker, up to the trainer's queue."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import foretell
+import grpc
+import pytest
+import redis
+from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK
+from foretell.observation import Observation
+from foretell.v1 import observation_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.integration.server.conftest import RunningServer, StartServer
+
+
+@pytest.fixture
+def reporting(start_server: StartServer, broker: str) -> RunningServer:
+    """A server with a broker and one tiny bundle."""
+    server = start_server(broker_url=broker)
+    server.publish()
+    return server
+
+
+def observed(name: str = "a", **changes: Any) -> observation_pb2.Observation:  # noqa: ANN401
+    """Return an observation that can be learned from, changed as asked."""
+    message = observation_pb2.Observation(
+        id=name,
+        workload="toy",
+        observe_time=Timestamp(seconds=1_700_000_000, nanos=5_000_000),
+        source="bench",
+        metrics={"seconds": 2.5},
+    )
+    message.features["kind"].text = "big"
+    message.features["size"].number = 3.0
+    message.features["hot"].flag = True
+    for field, value in changes.items():
+        if isinstance(value, dict):
+            getattr(message, field).clear()
+            getattr(message, field).update(value)
+        else:
+            setattr(message, field, value)
+    return message
+
+
+def report(
+    server: RunningServer, *observations: observation_pb2.Observation
+) -> list[observation_pb2.Acknowledgement]:
+    """Report and return what became of each."""
+    request = observation_pb2.ReportRequest(observations=observations)
+    return list(server.stubs.observation.Report(request, timeout=20).acknowledgements)
+
+
+def queued(broker: str) -> list[dict[str, Any]]:
+    """Return the keyword arguments of the messages that wait for the trainer, oldest first."""
+    with redis.Redis.from_url(broker) as client:
+        raw = client.lrange(INGEST_QUEUE, 0, -1)
+    messages = [json.loads(text) for text in reversed(raw)]
+    assert {message["headers"]["task"] for message in messages} <= {INGEST_TASK}
+    return [json.loads(base64.b64decode(message["body"]))[1] for message in messages]
+
+
+def test_accepted_observation_waits_in_the_broker(reporting: RunningServer, broker: str) -> None:
+    """An acknowledged observation is in the broker, whole, as one message of the ingest queue."""
+    (first, second) = report(reporting, observed("a"), observed("b"))
+    assert (first.observation_id, second.observation_id) == ("a", "b")
+    assert not first.HasField("rejection")
+    (message,) = queued(broker)
+    assert message["workload"] == "toy"
+    stored = Observation.model_validate(message["observations"][0])
+    assert stored.id == "a"
+    assert stored.features == {"kind": "big", "size": 3.0, "hot": True}
+    assert stored.metrics == {"seconds": 2.5}
+    assert stored.time.timestamp() == pytest.approx(1_700_000_000.005)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"metrics": {"minutes": 1.0}}, "metrics[minutes]"),
+        ({"metrics": {"seconds": math.nan}}, "metrics[seconds]"),
+        ({"metrics": {"seconds": -1.0}}, "metrics[seconds]"),
+        ({"metrics": {}}, "metrics"),
+        ({"id": ""}, "id"),
+        ({"workload": "nothing"}, "workload"),
+        ({"outcome": 77}, "outcome"),
+        ({"lower_bounds": {"seconds": 1.0}}, "lower_bounds"),
+    ],
+)
+def test_bad_observation_is_rejected_alone_and_kept(
+    reporting: RunningServer, broker: str, changes: dict[str, Any], field: str
+) -> None:
+    """A bad observation is acknowledged with its reason, the good ones beside it are accepted,
+    and the trainer gets both, so that the rejected one is stored too."""
+    good, bad = report(reporting, observed("good"), observed(**{"name": "bad", **changes}))
+    assert not good.HasField("rejection")
+    assert [v.field for v in bad.rejection.violations] == [field]
+    assert bad.rejection.message
+    sent = [o["id"] for message in queued(broker) for o in message["observations"]]
+    assert sorted(sent) == sorted(["good", bad.observation_id])
+
+
+def test_bad_feature_and_missing_time_are_named(reporting: RunningServer) -> None:
+    """Each mistake of an observation is a violation of its own, by the name in the proto."""
+    wrong = observed("wrong")
+    wrong.features["size"].text = "large"
+    (rejected,) = report(reporting, wrong)
+    assert [v.field for v in rejected.rejection.violations] == ["features[size]"]
+    timeless = observed("timeless")
+    timeless.ClearField("observe_time")
+    (rejected,) = report(reporting, timeless)
+    assert [v.field for v in rejected.rejection.violations] == ["observe_time"]
+
+
+def test_killed_run_is_taken_with_its_lower_bounds(reporting: RunningServer, broker: str) -> None:
+    """A run that was killed is an observation with lower bounds and without the metric."""
+    killed = observed("killed", metrics={}, lower_bounds={"seconds": 9.0})
+    killed.outcome = observation_pb2.OUTCOME_TIMEOUT
+    (acknowledged,) = report(reporting, killed)
+    assert not acknowledged.HasField("rejection")
+    stored = Observation.model_validate(queued(broker)[0]["observations"][0])
+    assert stored.outcome == "timeout"
+    assert stored.lower_bounds == {"seconds": 9.0}
+
+
+def test_stream_answers_each_batch_in_order(reporting: RunningServer, broker: str) -> None:
+    """ReportStream answers each batch in its place."""
+
+    def batches() -> Iterator[observation_pb2.ReportRequest]:
+        for i in range(5):
+            yield observation_pb2.ReportRequest(
+                observations=[observed(f"{i}.0"), observed(f"{i}.1")]
+            )
+
+    answers = list(reporting.stubs.observation.ReportStream(batches(), timeout=20))
+    named = [[a.observation_id for a in answer.acknowledgements] for answer in answers]
+    assert named == [[f"{i}.0", f"{i}.1"] for i in range(5)]
+    assert len(queued(broker)) == 5
+
+
+def test_empty_and_too_large_reports_are_refused(start_server: StartServer, broker: str) -> None:
+    """A batch of no observations, or above max_rows_per_call, is INVALID_ARGUMENT."""
+    server = start_server(broker_url=broker, max_rows_per_call=2)
+    for batch in ([], [observed(str(i)) for i in range(3)]):
+        with pytest.raises(grpc.RpcError) as caught:
+            report(server, *batch)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_without_a_broker_nothing_is_acknowledged(shared_server: RunningServer) -> None:
+    """With the broker down Report is UNAVAILABLE within seconds, and predictions go on."""
+    began = time.monotonic()
+    with pytest.raises(grpc.RpcError) as caught:
+        shared_server.channel.unary_unary(
+            "/foretell.v1.ObservationService/Report",
+            request_serializer=observation_pb2.ReportRequest.SerializeToString,
+        )(observation_pb2.ReportRequest(observations=[observed()]), timeout=20)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert time.monotonic() - began < 10
+    assert shared_server.predict().metrics
+
+
+def test_the_client_reports(reporting: RunningServer, broker: str) -> None:
+    """foretell.Client reports observations and gets one acknowledgement each."""
+    run = {"workload": "toy", "features": {"kind": "big"}}
+    with foretell.Client(reporting.address) as client:
+        acknowledged = client.report(
+            [
+                {**run, "metrics": {"seconds": 1.0}},
+                {**run, "metrics": {"seconds": -1.0}},
+            ]
+        )
+    assert [a.accepted for a in acknowledged] == [True, False]
+    assert len(queued(broker)[0]["observations"]) == 2
