@@ -94,7 +94,7 @@ class Predictor:
                 f"{expected_schema.fingerprint[:12]}… is expected"
             )
             raise BundleRejected(manifest.version, why)
-        session = _session(model, manifest.version)
+        session = open_session(model, manifest.version)
         _check_signature(session, manifest)
         predictor = cls(manifest, session)
         predictor.check_golden()
@@ -169,7 +169,8 @@ class Predictor:
         return names
 
 
-def _session(model: bytes, version: str) -> InferenceSession:
+def open_session(model: bytes, version: str) -> InferenceSession:
+    """Return a session for a graph, with one thread; BundleRejected when it does not load."""
     import onnxruntime as ort  # noqa: PLC0415 -- only those who predict pay for it
 
     options = ort.SessionOptions()

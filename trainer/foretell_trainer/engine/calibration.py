@@ -1,0 +1,54 @@
+"""Calibration: quantile tables of standardised out-of-fold residuals, one per regime.
+
+Split conformal prediction's finite-sample correction is applied to each level (Vovk et al.,
+Algorithmic Learning in a Random World, 2005; Lei et al., JASA 2018). The residuals are out of
+fold twice: neither the location nor the scale has seen the row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.inputs import Floats, Integers
+
+LEVELS: NDArray[np.float64] = np.array(
+    [0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08]
+    + [round(0.1 + 0.05 * i, 2) for i in range(17)]
+    + [0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995, 0.998]
+)
+"""The levels at which the tables are kept; the forecast interpolates between them."""
+
+_SHRINKAGE_ROWS = 50.0
+
+
+def quantile_table(residuals: Floats) -> Floats:
+    """Return the corrected quantiles [Q] of standardised residuals at `LEVELS`."""
+    ordered = np.sort(residuals)
+    n = len(ordered)
+    upper = np.ceil((n + 1) * LEVELS) - 1
+    lower = np.floor((n + 1) * LEVELS) - 1
+    ranks = np.clip(np.where(LEVELS > 0.5, upper, lower), 0, n - 1).astype(np.int64)
+    table = ordered[ranks]
+    table[LEVELS == 0.5] = np.median(ordered)
+    return np.asarray(np.maximum.accumulate(table))
+
+
+def quantile_tables(residuals: Floats, table: Integers, tables: int) -> Floats:
+    """Return [T, Q]: one table per regime, shrunk towards the pooled one when it has few rows.
+
+    `residuals` and `table` are [r]: standardised out-of-fold residuals and their regime.
+    A regime without any takes the widest of the others.
+    """
+    pooled = quantile_table(residuals)
+    found: list[Floats | None] = []
+    for regime in range(tables):
+        own = residuals[table == regime]
+        if len(own) == 0:
+            found.append(None)
+            continue
+        weight = len(own) / (len(own) + _SHRINKAGE_ROWS)
+        found.append(weight * quantile_table(own) + (1 - weight) * pooled)
+    known = [entry for entry in found if entry is not None]
+    widest = max(known, key=lambda entry: float(entry[-5] - entry[4]))
+    return np.array([widest if entry is None else entry for entry in found])

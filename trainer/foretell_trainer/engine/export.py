@@ -1,0 +1,193 @@
+"""Export: one ONNX graph that answers every metric of a row, and the proof that it is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from foretell.columns import Codes, Numbers
+from foretell.errors import BundleRejected
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.fitting import Fitted, derived_tables
+from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import Floats, GraphInputs
+from foretell_trainer.engine.linear import base_to_onnx, effects_to_onnx
+from foretell_trainer.engine.links import derived_to_onnx
+from foretell_trainer.engine.scale import (
+    DISTANCE_STEPS,
+    FARTHEST,
+    SMALLEST,
+    WIDENING,
+    scale_features,
+)
+from foretell_trainer.engine.seen import support, support_to_onnx
+from foretell_trainer.engine.trees import Forest
+
+TOLERANCE = 1e-4
+"""How far the graph may be from the native models, relative to the metric."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the native models say, in the graph's shapes."""
+
+    location: Floats
+    scale: Floats
+    support: Floats
+    table: NDArray[np.int64]
+    rows: Floats
+
+
+def build_graph(fitted: Fitted) -> onnx.ModelProto:
+    """Return the graph: inputs, bases, one forest for all locations and scales, support."""
+    schema = fitted.training.schema
+    graph = GraphBuilder()
+    numbers = graph.input("numbers", np.float64, len(schema.number_names))
+    categories = graph.input("categories", np.int64, len(schema.category_names))
+    inputs = fitted.training.input_map.to_onnx(graph, numbers, categories)
+    rows = fitted.counts.to_onnx(graph, inputs.codes, inputs.excess)
+    distance = fitted.neighbourhood.to_onnx(graph, inputs.standard)
+    base = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
+    forest = _forest(graph, fitted, inputs, base, rows, distance)
+    location, scale = _location_and_scale(graph, fitted, inputs, base, forest)
+    graph.output("location", graph.cast(location, np.float32), np.float32, len(schema.metrics))
+    graph.output("scale", graph.cast(scale, np.float32), np.float32, len(schema.metrics))
+    value = support_to_onnx(fitted.counts, graph, rows, distance)
+    graph.output("support", graph.cast(value, np.float32), np.float32, None)
+    graph.output("table", fitted.counts.table_to_onnx(graph, rows), np.int64, None)
+    width = len(fitted.counts.names)
+    graph.output("rows", graph.cast(rows, np.float32), np.float32, width)
+    return graph.model(schema.workload)
+
+
+def native(fitted: Fitted, numbers: Numbers, categories: Codes) -> Answers:
+    """Return what the models that the graph was made from say."""
+    training = fitted.training
+    inputs = training.input_map(numbers, categories)
+    rows = fitted.counts.rows(inputs.codes)
+    distance = fitted.neighbourhood.distance(inputs.standard)
+    location = np.zeros((len(numbers), len(training.schema.metrics)))
+    scale = np.zeros_like(location)
+    for m in fitted.metrics:
+        features = scale_features(m.location.features(inputs), rows, distance)
+        location[:, m.metric] = m.location.predict(inputs) * m.unit
+        scale[:, m.metric] = m.scale.predict(features, inputs.excess) * m.unit
+    for derived in fitted.derived:
+        offset = derived.offset(training.input_map, numbers, categories)
+        location[:, derived.metric] = derived.power * location[:, derived.source] + offset
+        scale[:, derived.metric] = abs(derived.power) * scale[:, derived.source]
+    value = support(fitted.counts, rows, distance)
+    return Answers(location, scale, value, fitted.counts.table(rows), rows)
+
+
+def quantile_values(fitted: Fitted) -> Floats:
+    """Return the calibrated tables of all metrics, [T, M, Q]."""
+    by_metric = {m.metric: m.tables for m in fitted.metrics}
+    for derived in fitted.derived:
+        by_metric[derived.metric] = derived_tables(by_metric[derived.source], derived.power)
+    return np.stack([by_metric[m] for m in range(len(by_metric))], axis=1)
+
+
+def prove(expected: Answers, found: Answers, units: Floats, version: str = "candidate") -> float:
+    """Return the largest error of the graph, relative to each metric.
+
+    Raises BundleRejected when it is above the tolerance on any row.
+    """
+    worst = 0.0
+    for name in ("location", "scale"):
+        error = np.abs(getattr(expected, name) - getattr(found, name)) / units
+        worst = max(worst, float(error.max(initial=0.0)))
+        if not np.isfinite(error).all() or worst > TOLERANCE:
+            row = int(np.nanargmax(error.max(axis=1)))
+            why = f"the graph's {name} differs by {worst:.2g} from the fitted model in row {row}"
+            raise BundleRejected(version, why)
+    if (expected.table != found.table).any() or (expected.rows != found.rows).any():
+        raise BundleRejected(version, "the graph counts training rows differently")
+    return worst
+
+
+def _forest(
+    graph: GraphBuilder,
+    fitted: Fitted,
+    inputs: GraphInputs,
+    base: str,
+    rows: str,
+    distance: str,
+) -> str:
+    """Add one forest for all locations and scales; float [n, 2 · metrics]."""
+    count = len(fitted.metrics)
+    width = fitted.training.inputs.standard.shape[1]
+    categories = len(inputs.codes)
+    groups = len(fitted.counts.names)
+    effects = [e for m in fitted.metrics for e in effects_to_onnx(graph, inputs, m.location.base)]
+    counted = graph.add("Log", graph.add("Add", rows, graph.constant(np.ones(1))))
+    near = _distance_steps(graph, distance)
+    features = graph.side_by_side(inputs.trees, base, *effects, counted, near)
+    forest = Forest(2 * count)
+    for i, m in enumerate(fitted.metrics):
+        own = list(range(width))
+        own.append(width + i)
+        start = width + count + i * categories
+        own += range(start, start + categories)
+        if m.location.trees is not None:
+            forest.add(m.location.trees, i, own)
+        shared = width + count + count * categories
+        if m.scale.trees is not None:
+            forest.add(m.scale.trees, count + i, [*own, *range(shared, shared + groups + 1)])
+    return graph.cast(forest.to_onnx(graph, graph.cast(features, np.float32)), np.float64)
+
+
+def _distance_steps(graph: GraphBuilder, distance: str) -> str:
+    # MUST round as scale_features does.
+    steps = graph.constant(np.array([DISTANCE_STEPS]))
+    near = graph.add("Min", graph.as_column(distance), graph.constant(np.array([FARTHEST])))
+    shifted = graph.add("Add", graph.add("Mul", near, steps), graph.constant(np.array([0.5])))
+    return graph.add("Div", graph.add("Floor", shifted), steps)
+
+
+def _location_and_scale(
+    graph: GraphBuilder, fitted: Fitted, inputs: GraphInputs, base: str, forest: str
+) -> tuple[str, str]:
+    count = len(fitted.metrics)
+    units = graph.constant(np.array([m.unit for m in fitted.metrics]))
+    residual = graph.columns(forest, np.arange(count))
+    location = graph.add("Mul", graph.add("Add", base, residual), units)
+    offsets = graph.constant(np.array([m.scale.offset for m in fitted.metrics]))
+    logs = graph.add("Add", graph.columns(forest, np.arange(count, 2 * count)), offsets)
+    sizes = graph.add("Max", graph.add("Exp", logs), graph.constant(np.array([SMALLEST])))
+    beyond = graph.add("Mul", graph.as_column(inputs.excess), graph.constant(np.array([WIDENING])))
+    wider = graph.add("Add", beyond, graph.constant(np.ones(1)))
+    scale = graph.add("Mul", graph.add("Mul", sizes, wider), units)
+    return _all_metrics(graph, fitted, inputs, location, scale)
+
+
+def _all_metrics(
+    graph: GraphBuilder, fitted: Fitted, inputs: GraphInputs, location: str, scale: str
+) -> tuple[str, str]:
+    """Put derived metrics beside the fitted ones, in the order of the schema."""
+    if not fitted.derived:
+        return location, scale
+    places = {m.metric: i for i, m in enumerate(fitted.metrics)}
+    locations, scales = [location], [scale]
+    for derived in fitted.derived:
+        source = np.array([places[derived.source]])
+        places[derived.metric] = len(places)
+        own = derived_to_onnx(graph, derived, inputs.values, graph.columns(location, source))
+        locations.append(own)
+        power = graph.constant(np.array([abs(derived.power)]))
+        scales.append(graph.add("Mul", graph.columns(scale, source), power))
+    order = np.array([places[m] for m in range(len(places))])
+    return (
+        graph.columns(graph.side_by_side(*locations), order),
+        graph.columns(graph.side_by_side(*scales), order),
+    )
+
+
+def units_of(fitted: Fitted) -> Floats:
+    """Return, per metric, what an error of the location is measured in, [M]."""
+    units = np.ones(len(fitted.training.schema.metrics))
+    for m in fitted.metrics:
+        units[m.metric] = m.unit
+    return units

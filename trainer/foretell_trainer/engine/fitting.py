@@ -1,0 +1,341 @@
+"""Fitting: from a training set to the fitted models and tables of every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from foretell.errors import Cancelled, InvalidInput, Violation
+from foretell.schema import Schema
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.calibration import quantile_tables
+from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds
+from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
+from foretell_trainer.engine.linear import Layout, fit_layout
+from foretell_trainer.engine.links import Derived
+from foretell_trainer.engine.location import Location, choose_rounds, fit_location
+from foretell_trainer.engine.scale import Scale, fit_scale, scale_features
+from foretell_trainer.engine.seen import GroupCounts, Neighbourhood, choose_anchors, count_groups
+from foretell_trainer.engine.trees import Singles, TreeSettings
+
+SMALLEST_TRAINING_SET = 10
+"""With fewer rows of a metric than this there is nothing to calibrate on."""
+
+_FEW_LEVELS = 20
+_SCALE_ROWS = 40_000
+_LARGE = 100_000
+
+Progress = Callable[[str, float, Mapping[str, float]], None]
+"""Called with the stage, the fraction done of the whole in [0, 1], and numbers so far."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a bundle is fitted; the defaults suit tens of rows to a hundred thousand."""
+
+    family: str = "lightgbm"
+    seed: int = 0
+    most_rounds: int = 600
+    random_folds: int = 5
+    grouped_folds: int = 3
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows of a snapshot, as the engine sees them."""
+
+    schema: Schema
+    input_map: InputMap
+    inputs: Inputs
+    sizes: tuple[int, ...]
+    """The number of known values of each category."""
+    metrics: Floats
+    """[n, M], NaN where not measured."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The categories that are groups of their own."""
+        names = self.schema.category_names
+        return tuple(names.index(g[0]) for g in self.schema.groups if len(g) == 1)
+
+    @property
+    def maskable(self) -> tuple[int, ...]:
+        """The ids with so many values that an unknown one is something to learn about."""
+        return tuple(c for c in self.ids if self.sizes[c] >= _FEW_LEVELS)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Every row's residual in every kind of fold that left it out; r = kinds · rows at most."""
+
+    row: Integers
+    kind: Integers
+    location: Floats
+    residual: Floats
+    features: Singles
+    table: Integers
+
+
+@dataclass(frozen=True)
+class FittedMetric:
+    """Location, scale and quantile tables of one metric."""
+
+    metric: int
+    unit: float
+    """What the models' numbers are multiples of; 1 for metrics on a log scale."""
+    location: Location
+    scale: Scale
+    tables: Floats
+    """[T, Q]"""
+    rounds: int
+    rows: int
+    out_of_fold: OutOfFold
+    standardised: Floats
+    """[r]: out-of-fold residuals over out-of-fold scales."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that goes into a graph."""
+
+    training: TrainingSet
+    metrics: tuple[FittedMetric, ...]
+    derived: tuple[Derived, ...]
+    counts: GroupCounts
+    neighbourhood: Neighbourhood
+    kinds: tuple[FoldKind, ...]
+
+
+def fit(
+    training: TrainingSet,
+    derived: Sequence[Derived],
+    settings: FitSettings,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> Fitted:
+    """Fit every metric that is not derived.
+
+    Raises InvalidInput when a metric has too few rows, Cancelled when asked to stop.
+    """
+    codes = training.inputs.codes
+    counts = count_groups(training.schema, training.sizes, codes)
+    groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
+    skipped = {d.metric for d in derived}
+    chosen = [m for m in range(len(training.schema.metrics)) if m not in skipped]
+    fitted, kinds = [], []
+    for place, metric in enumerate(chosen):
+        rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
+        _check_enough(training.schema, metric, len(rows))
+        kinds = fold_kinds(
+            codes[rows],
+            groups,
+            random_count=settings.random_folds,
+            grouped_count=settings.grouped_folds,
+            seed=settings.seed,
+        )
+        name = training.schema.metrics[metric].name
+
+        def tell(
+            stage: str,
+            share: float,
+            numbers: Mapping[str, float],
+            place: int = place,
+            name: str = name,
+        ) -> None:
+            progress(f"{stage} {name}", (place + share) / len(chosen), numbers)
+
+        one = _Metric(training, metric, rows, kinds, settings, tell, should_stop)
+        fitted.append(one.fit())
+    return Fitted(
+        training,
+        tuple(fitted),
+        tuple(derived),
+        counts,
+        choose_anchors(training.inputs.standard, settings.seed),
+        tuple(kinds),
+    )
+
+
+class _Metric:
+    """The fit of one metric; a class so that its steps share what they all need."""
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        metric: int,
+        rows: Integers,
+        kinds: Sequence[FoldKind],
+        settings: FitSettings,
+        progress: Progress,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.training = training
+        self.metric = metric
+        self.rows = rows
+        self.kinds = kinds
+        self.settings = settings
+        self.progress = progress
+        self.should_stop = should_stop
+        self.inputs = training.inputs.take(rows)
+        values = training.metrics[rows, metric]
+        log = training.schema.metrics[metric].scale == "log"
+        self.unit = 1.0 if log else float(np.std(values)) or 1.0
+        self.target = np.log(values) if log else values / self.unit
+        self.layout = self._layout()
+
+    def fit(self) -> FittedMetric:
+        """Fit location and scale on all rows, and calibrate them on out-of-fold residuals."""
+        self.progress("choosing rounds for", 0.0, {})
+        trees = self._tree_settings()
+        self.progress("fitting", 0.1, {"rounds": trees.rounds})
+        location = self._location(self.inputs, self.target, trees)
+        pooled = self._out_of_fold(trees)
+        self.progress("calibrating", 0.8, _accuracy(pooled))
+        scale = self._scale(pooled, np.ones(len(pooled.row), bool))
+        standardised = self._standardised(pooled)
+        count = len(
+            count_groups(self.training.schema, self.training.sizes, self.inputs.codes).table_names
+        )
+        return FittedMetric(
+            metric=self.metric,
+            unit=self.unit,
+            location=location,
+            scale=scale,
+            tables=quantile_tables(standardised, pooled.table, count),
+            rounds=trees.rounds,
+            rows=len(self.rows),
+            out_of_fold=pooled,
+            standardised=standardised,
+        )
+
+    def _layout(self) -> Layout:
+        features = [f for f in self.training.schema.inputs if f.is_numeric]
+        extrapolated = [i for i, feature in enumerate(features) if feature.extrapolate]
+        return fit_layout(
+            self.training.sizes, self.training.inputs, self.training.ids, extrapolated
+        )
+
+    def _tree_settings(self) -> TreeSettings:
+        n, width = len(self.rows), self.inputs.standard.shape[1]
+        settings = TreeSettings(
+            rounds=0 if self.settings.family == "ridge" else self.settings.most_rounds,
+            leaves=int(np.clip(n // 25, 4, 31 if n < 10_000 else 63)),
+            learning_rate=0.05,
+            smallest_leaf=3 if n < 5000 else 5,
+            column_share=0.8 if width < 40 else 0.4,
+            seed=self.settings.seed,
+            # Threads cost more than they bring where a round takes less than a millisecond.
+            threads=1 if n * width < _LARGE else self.settings.threads,
+        )
+        if settings.rounds == 0:
+            return settings
+        folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
+        return choose_rounds(
+            self.training.input_map,
+            self.inputs,
+            self.target,
+            self.layout,
+            settings,
+            self.training.maskable,
+            folds,
+            self.should_stop,
+        )
+
+    def _location(self, inputs: Inputs, target: Floats, trees: TreeSettings) -> Location:
+        if self.should_stop():
+            raise Cancelled
+        return fit_location(
+            self.training.input_map,
+            inputs,
+            target,
+            self.layout,
+            trees,
+            self.training.maskable,
+            self.should_stop,
+        )
+
+    def _out_of_fold(self, trees: TreeSettings) -> OutOfFold:
+        total = sum(kind.count for kind in self.kinds)
+        parts: list[OutOfFold] = []
+        for number, kind in enumerate(self.kinds):
+            for fold in range(kind.count):
+                self.progress("folds of", 0.2 + 0.6 * len(parts) / total, {})
+                parts.append(self._left_out(number, kind.fold == fold, trees))
+        return OutOfFold(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("row", "kind", "location", "residual", "features", "table")
+            )
+        )
+
+    def _left_out(self, kind: int, out: NDArray[np.bool_], trees: TreeSettings) -> OutOfFold:
+        kept = self.inputs.take(~out)
+        location = self._location(kept, self.target[~out], trees)
+        codes = _forgotten(self.inputs.codes[out], kept.codes)
+        left = self.inputs.take(out).with_codes(codes)
+        counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
+        seen = counts.rows(codes)
+        distance = choose_anchors(kept.standard, self.settings.seed).distance(left.standard)
+        predicted = location.predict(left)
+        rows = np.flatnonzero(out)
+        return OutOfFold(
+            row=rows,
+            kind=np.full(len(rows), kind),
+            location=predicted,
+            residual=self.target[out] - predicted,
+            features=scale_features(location.features(left), seen, distance),
+            table=counts.table(seen),
+        )
+
+    def _scale(self, pooled: OutOfFold, use: NDArray[np.bool_]) -> Scale:
+        chosen = np.flatnonzero(use)
+        if len(chosen) > _SCALE_ROWS:
+            rng = np.random.default_rng(self.settings.seed)
+            chosen = np.sort(rng.choice(chosen, _SCALE_ROWS, replace=False))
+        return fit_scale(
+            pooled.features[chosen],
+            pooled.residual[chosen],
+            seed=self.settings.seed,
+            should_stop=self.should_stop,
+        )
+
+    def _standardised(self, pooled: OutOfFold) -> Floats:
+        """Return residuals over scales that were fitted without the row's fold, [r]."""
+        result = np.zeros(len(pooled.row))
+        excess = self.inputs.excess[pooled.row]
+        for number, kind in enumerate(self.kinds):
+            folds = kind.fold[pooled.row]
+            for fold in range(kind.count):
+                scale = self._scale(pooled, folds != fold)
+                mine = (pooled.kind == number) & (folds == fold)
+                sizes = scale.predict(pooled.features[mine], excess[mine])
+                result[mine] = pooled.residual[mine] / sizes
+        return result
+
+
+def _forgotten(codes: Integers, kept: Integers) -> Integers:
+    """Return the codes with the values that the kept rows do not have as unknown."""
+    columns = [
+        np.where(np.isin(codes[:, c], kept[:, c]), codes[:, c], -1) for c in range(codes.shape[1])
+    ]
+    return np.column_stack(columns) if columns else codes
+
+
+def _accuracy(pooled: OutOfFold) -> dict[str, float]:
+    errors = np.abs(np.expm1(-pooled.residual[pooled.kind == 0]))
+    return {"median_ape": float(np.median(errors))}
+
+
+def _check_enough(schema: Schema, metric: int, rows: int) -> None:
+    if rows < SMALLEST_TRAINING_SET:
+        name = schema.metrics[metric].name
+        why = f"{rows} measured values; at least {SMALLEST_TRAINING_SET} are needed to calibrate"
+        raise InvalidInput([Violation(name, str(rows), why)])
+
+
+def derived_tables(tables: Floats, power: float) -> Floats:
+    """Return the tables [T, Q] of a metric that is a power of the one they are for."""
+    return tables if power > 0 else -tables[:, ::-1]

@@ -1,0 +1,339 @@
+"""From encoded rows to what the models see: facts joined, logs taken, scales made equal.
+
+The same steps exist twice, in numpy for training and as ONNX nodes for serving; the proof of
+export compares them on every row of the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from foretell.catalog import CatalogTable
+from foretell.encoding import Vocabulary
+from foretell.schema import Schema
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.graph import GraphBuilder
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+MISSING_MARK = -12.0
+"""What the trees see for a missing value: below every standardised one, so a split finds it."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Rows as the models see them."""
+
+    standard: Floats
+    """[n, F]: numbers, in logs where the schema says so, centred and scaled; missing is 0."""
+    clipped: Floats
+    """[n, L]: the log-scaled numbers again, not in logs, held to the range of the training."""
+    missing: Flags
+    """[n, F]"""
+    codes: Integers
+    """[n, C]: categories with the catalogs' facts filled in; -1 is unknown or missing."""
+    excess: Floats
+    """[n]: how many standard deviations, summed over the numbers, a row lies out of range."""
+
+    def __len__(self) -> int:
+        return len(self.standard)
+
+    def take(self, rows: NDArray[np.int64] | Flags) -> Inputs:
+        """Return some of the rows."""
+        return Inputs(
+            self.standard[rows],
+            self.clipped[rows],
+            self.missing[rows],
+            self.codes[rows],
+            self.excess[rows],
+        )
+
+    def with_codes(self, codes: Integers) -> Inputs:
+        """Return the same rows with other categories."""
+        return Inputs(self.standard, self.clipped, self.missing, codes, self.excess)
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """One fact of a catalog, as the graph looks it up."""
+
+    column: int
+    """Where it stands in numbers or categories."""
+    key: int
+    """Where its key stands in categories."""
+    table: NDArray[np.float64] | NDArray[np.int64]
+    """[V + 1]: first the value for an unknown key, then one per known key."""
+
+
+@dataclass(frozen=True)
+class InputMap:
+    """The transformation from the encoder's arrays to `Inputs`, fitted on the training rows."""
+
+    number_facts: tuple[_Fact, ...]
+    category_facts: tuple[_Fact, ...]
+    is_log: Flags
+    floor: Floats
+    """[F]: logs are taken of at least this much, half the smallest value above 0 that was seen."""
+    mean: Floats
+    deviation: Floats
+    lowest: Floats
+    """[F]: of the standardised values; -inf where the schema allows extrapolation."""
+    highest: Floats
+    seen_lowest: Floats
+    seen_highest: Floats
+    had_missing: Flags
+    log_columns: Integers
+    """[L]: which columns are log-scaled."""
+    raw_mean: Floats
+    raw_deviation: Floats
+    raw_lowest: Floats
+    raw_highest: Floats
+    category_count: int
+
+    def __call__(self, numbers: Floats, categories: Integers) -> Inputs:
+        """Transform rows as the encoder made them."""
+        values, codes = self.joined(numbers, categories)
+        missing = np.isnan(values)
+        standard = np.where(missing, 0.0, self._standardised(values))
+        beyond = np.maximum(self.seen_lowest - standard, standard - self.seen_highest)
+        excess = np.maximum(beyond, 0.0).sum(axis=1)
+        standard = np.minimum(np.maximum(standard, self.lowest), self.highest)
+        raw, absent = values[:, self.log_columns], missing[:, self.log_columns]
+        raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
+        clipped = np.where(absent, 0.0, (raw - self.raw_mean) / self.raw_deviation)
+        return Inputs(standard, clipped, missing, codes, excess)
+
+    def for_trees(self, inputs: Inputs) -> Floats:
+        """Return the numbers for the trees: missing is a mark, if it was ever seen missing."""
+        marked = inputs.missing & self.had_missing
+        return np.where(marked, MISSING_MARK, inputs.standard)
+
+    def joined(self, numbers: Floats, categories: Integers) -> tuple[Floats, Integers]:
+        """Return numbers and categories with the catalogs' facts filled in."""
+        numbers, categories = numbers.copy(), categories.copy()
+        for fact in self.category_facts:
+            own = categories[:, fact.column]
+            looked_up = fact.table[categories[:, fact.key] + 1]
+            categories[:, fact.column] = np.where(own < 0, looked_up, own)
+        for fact in self.number_facts:
+            own_number = numbers[:, fact.column]
+            looked_up = fact.table[categories[:, fact.key] + 1]
+            numbers[:, fact.column] = np.where(np.isnan(own_number), looked_up, own_number)
+        return numbers, categories
+
+    def _standardised(self, values: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            logs = np.log(np.maximum(values, self.floor))
+        return np.asarray((np.where(self.is_log, logs, values) - self.mean) / self.deviation)
+
+    def to_onnx(self, graph: GraphBuilder, numbers: str, categories: str) -> GraphInputs:
+        """Add the same steps to a graph. MUST compute the same as `__call__`."""
+        codes = self._category_nodes(graph, categories)
+        values = self._fact_nodes(graph, numbers, categories)
+        missing = graph.add("IsNaN", values)
+        # Comparisons and logs of NaN differ between implementations, so none reach them.
+        present = graph.add("Where", missing, graph.constant(np.ones(1)), values)
+        logs = graph.add("Log", graph.add("Max", present, graph.constant(self.floor)))
+        scaled = graph.add("Where", graph.constant(self.is_log), logs, present)
+        centred = graph.add("Sub", scaled, graph.constant(self.mean))
+        standard = graph.add("Div", centred, graph.constant(self.deviation))
+        zero = graph.constant(np.zeros(1))
+        standard = graph.add("Where", missing, zero, standard)
+        below = graph.add("Sub", graph.constant(self.seen_lowest), standard)
+        above = graph.add("Sub", standard, graph.constant(self.seen_highest))
+        beyond = graph.add("Max", below, above, zero)
+        bounded = graph.add("Max", standard, graph.constant(self.lowest))
+        standard = graph.add("Min", bounded, graph.constant(self.highest))
+        marked = graph.add("And", missing, graph.constant(self.had_missing))
+        trees = graph.add("Where", marked, graph.constant(np.array([MISSING_MARK])), standard)
+        return GraphInputs(
+            standard=standard,
+            clipped=self._clipped_nodes(graph, present, missing),
+            missing=graph.cast(missing, np.float64),
+            trees=trees,
+            values=present,
+            codes=codes,
+            excess=graph.sum_columns(beyond),
+        )
+
+    def _clipped_nodes(self, graph: GraphBuilder, present: str, missing: str) -> str:
+        raw = graph.columns(present, self.log_columns)
+        raw = graph.add("Max", raw, graph.constant(self.raw_lowest))
+        raw = graph.add("Min", raw, graph.constant(self.raw_highest))
+        raw = graph.add("Sub", raw, graph.constant(self.raw_mean))
+        raw = graph.add("Div", raw, graph.constant(self.raw_deviation))
+        absent = graph.columns(missing, self.log_columns)
+        return graph.add("Where", absent, graph.constant(np.zeros(1)), raw)
+
+    def _category_nodes(self, graph: GraphBuilder, categories: str) -> list[str]:
+        facts = {fact.column: fact for fact in self.category_facts}
+        zero, one = (graph.constant(np.array(v, np.int64)) for v in (0, 1))
+        columns: list[str] = []
+        for position in range(self.category_count):
+            own = graph.column(categories, position)
+            if position in facts:
+                fact = facts[position]
+                key = graph.add("Add", columns[fact.key], one)
+                looked_up = graph.rows_of(fact.table, key)
+                own = graph.add("Where", graph.add("Less", own, zero), looked_up, own)
+            columns.append(own)
+        return columns
+
+    def _fact_nodes(self, graph: GraphBuilder, numbers: str, categories: str) -> str:
+        if not self.number_facts:
+            return numbers
+        width = len(self.mean)
+        by_key: dict[int, NDArray[np.float64]] = {}
+        for fact in self.number_facts:
+            size = len(fact.table)
+            table = by_key.setdefault(fact.key, np.full((size, width), np.nan))
+            table[:, fact.column] = fact.table
+        one = graph.constant(np.array(1, np.int64))
+        values = numbers
+        for key, table in by_key.items():
+            index = graph.add("Add", graph.column(categories, key), one)
+            looked_up = graph.rows_of(table, index)
+            values = graph.add("Where", graph.add("IsNaN", values), looked_up, values)
+        return values
+
+
+@dataclass(frozen=True)
+class GraphInputs:
+    """The names, in a graph, of what `Inputs` holds as arrays."""
+
+    standard: str
+    clipped: str
+    missing: str
+    trees: str
+    values: str
+    """Numbers with facts, not standardised; 1 for missing."""
+    codes: list[str]
+    excess: str
+
+
+def fit_inputs(
+    schema: Schema,
+    vocabulary: Vocabulary,
+    catalogs: Sequence[CatalogTable],
+    numbers: Floats,
+    categories: Integers,
+) -> InputMap:
+    """Learn ranges and scales from the training rows."""
+    number_facts, category_facts = _facts(schema, vocabulary, catalogs)
+    features = [f for f in schema.inputs if f.is_numeric]
+    width = len(features)
+    unfitted = InputMap(
+        number_facts=number_facts,
+        category_facts=category_facts,
+        is_log=np.array([f.scale == "log" for f in features], dtype=bool),
+        floor=np.ones(width),
+        mean=np.zeros(width),
+        deviation=np.ones(width),
+        lowest=np.full(width, -np.inf),
+        highest=np.full(width, np.inf),
+        seen_lowest=np.full(width, -np.inf),
+        seen_highest=np.full(width, np.inf),
+        had_missing=np.zeros(width, bool),
+        log_columns=np.zeros(0, np.int64),
+        raw_mean=np.zeros(0),
+        raw_deviation=np.ones(0),
+        raw_lowest=np.zeros(0),
+        raw_highest=np.zeros(0),
+        category_count=len(schema.category_names),
+    )
+    values, _ = unfitted.joined(numbers, categories)
+    open_ended = np.array([f.extrapolate for f in features], dtype=bool)
+    return _fitted(unfitted, values, open_ended)
+
+
+def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
+    present = ~np.isnan(values)
+    floor = _smallest_above_zero(values) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(np.maximum(values, floor))
+    scaled = np.where(unfitted.is_log, logs, values)
+    mean, deviation = _moments(scaled, present)
+    standard = (scaled - mean) / deviation
+    lowest, highest = _extremes(standard, present)
+    log_columns = np.flatnonzero(unfitted.is_log)
+    raw, known = values[:, log_columns], present[:, log_columns]
+    raw_mean, raw_deviation = _moments(raw, known)
+    raw_lowest, raw_highest = _extremes(raw, known)
+    return InputMap(
+        number_facts=unfitted.number_facts,
+        category_facts=unfitted.category_facts,
+        is_log=unfitted.is_log,
+        floor=floor,
+        mean=mean,
+        deviation=deviation,
+        lowest=np.where(open_ended, -np.inf, lowest),
+        highest=np.where(open_ended, np.inf, highest),
+        seen_lowest=lowest,
+        seen_highest=highest,
+        had_missing=np.asarray((~present).any(axis=0) & present.any(axis=0)),
+        log_columns=log_columns,
+        raw_mean=raw_mean,
+        raw_deviation=raw_deviation,
+        raw_lowest=raw_lowest,
+        raw_highest=raw_highest,
+        category_count=unfitted.category_count,
+    )
+
+
+def _facts(
+    schema: Schema, vocabulary: Vocabulary, catalogs: Sequence[CatalogTable]
+) -> tuple[tuple[_Fact, ...], tuple[_Fact, ...]]:
+    tables: Mapping[str, CatalogTable] = {table.name: table for table in catalogs}
+    numeric: list[_Fact] = []
+    categorical: list[_Fact] = []
+    for catalog in schema.catalogs:
+        if catalog.name not in tables:
+            continue
+        table = tables[catalog.name]
+        key = schema.category_names.index(catalog.key)
+        rows = table.rows_for(vocabulary[catalog.key])
+        for fact in catalog.facts:
+            if fact.is_numeric:
+                column = schema.number_names.index(fact.name)
+                known = np.append(table.numbers(fact.name), np.nan)[rows]
+                numeric.append(_Fact(column, key, np.insert(known, 0, np.nan)))
+            else:
+                column = schema.category_names.index(fact.name)
+                codes = _codes(table.texts(fact.name), vocabulary[fact.name])[rows]
+                categorical.append(_Fact(column, key, np.insert(codes, 0, -1)))
+    return tuple(numeric), tuple(categorical)
+
+
+def _codes(texts: Sequence[str | None], values: Sequence[str]) -> Integers:
+    """Return the code of each text, and after the last one the code of nothing."""
+    index = {text: code for code, text in enumerate(values)}
+    found = [-1 if text is None else index.get(text, -1) for text in texts]
+    return np.array([*found, -1], dtype=np.int64)
+
+
+def _smallest_above_zero(values: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        positive = np.where(values > 0, values, np.inf)
+    smallest = positive.min(axis=0, initial=np.inf)
+    return np.where(np.isfinite(smallest), smallest, 1.0)
+
+
+def _moments(values: Floats, present: Flags) -> tuple[Floats, Floats]:
+    count = np.maximum(present.sum(axis=0), 1)
+    filled = np.where(present, values, 0.0)
+    mean = filled.sum(axis=0) / count
+    spread = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(axis=0) / count)
+    # A constant column says nothing; dividing by 1 keeps it at 0 instead of at infinity.
+    return mean, np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1), spread, 1.0)
+
+
+def _extremes(values: Floats, present: Flags) -> tuple[Floats, Floats]:
+    lowest = np.where(present, values, np.inf).min(axis=0, initial=np.inf)
+    highest = np.where(present, values, -np.inf).max(axis=0, initial=-np.inf)
+    seen = present.any(axis=0)
+    return np.where(seen, lowest, 0.0), np.where(seen, highest, 0.0)

@@ -1,0 +1,176 @@
+"""The base: ridge regression on numbers and one-hot categories, with shrunken effects of ids.
+
+It carries the trends beyond the data, which trees cannot, and gives every id an effect that is
+the smaller the fewer rows it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+import scipy.sparse.linalg
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+
+_NUMBER_PENALTY = 1.0
+_EFFECT_PENALTY = 1.0
+_SLOPE_PENALTY = 3.0
+_DENSE_LIMIT = 5000
+_OUTLIER = 4.0
+"""Residuals beyond this many robust deviations weigh less (Huber's weights)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns the base has, fixed for all folds of a training run."""
+
+    sizes: tuple[int, ...]
+    """The number of known values of each category."""
+    missing: Integers
+    """The numbers that are sometimes missing: each has an indicator."""
+    slopes: tuple[tuple[int, int], ...]
+    """(category, number): ids that have a trend of their own along an extrapolated number."""
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """The base of one metric."""
+
+    layout: Layout
+    intercept: float
+    weights: Floats
+    """[F + L + missing]"""
+    effects: tuple[Floats, ...]
+    """Per category, [V + 1]: first that of an unknown value, which is 0."""
+    slopes: tuple[Floats, ...]
+    """Per (category, number), [V + 1]."""
+
+    def effects_of(self, codes: Integers) -> Floats:
+        """Return the effect of each category's value, [n, C]."""
+        if not self.effects:
+            return np.zeros((len(codes), 0))
+        return np.column_stack([table[codes[:, c] + 1] for c, table in enumerate(self.effects)])
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """Return the base of each row, [n]."""
+        total = _dense(inputs, self.layout) @ self.weights + self.intercept
+        total += self.effects_of(inputs.codes).sum(axis=1)
+        for (category, number), table in zip(self.layout.slopes, self.slopes, strict=True):
+            total += table[inputs.codes[:, category] + 1] * inputs.standard[:, number]
+        return np.asarray(total)
+
+
+def fit_linear(inputs: Inputs, target: Floats, layout: Layout) -> LinearModel:
+    """Fit the base of one metric to the target [n], in logs for a metric on a log scale.
+
+    Outliers are weighted down in a second pass, not dropped.
+    """
+    design, penalties = _design(inputs, layout)
+    centre = float(np.median(target))
+    weights = np.ones(len(target))
+    solution = np.zeros(design.shape[1])
+    for _ in range(2):
+        solution = _solve(design, target - centre, weights, penalties)
+        residual = np.abs(target - centre - design @ solution)
+        limit = _OUTLIER * max(1.4826 * float(np.median(residual)), 1e-9)
+        weights = np.minimum(1.0, limit / np.maximum(residual, 1e-12))
+    return _unpacked(solution, centre, layout, inputs)
+
+
+def fit_layout(
+    sizes: Sequence[int], inputs: Inputs, ids: Sequence[int], extrapolated: Sequence[int]
+) -> Layout:
+    """Return the columns of the base for a training set; `ids` are categories with slopes."""
+    partly = inputs.missing.any(axis=0) & ~inputs.missing.all(axis=0)
+    slopes = tuple((category, number) for category in ids for number in extrapolated)
+    return Layout(tuple(sizes), np.flatnonzero(partly), slopes)
+
+
+def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel]) -> str:
+    """Add the bases of all metrics to a graph; double [n, M]."""
+    layout = models[0].layout
+    parts = [inputs.standard, inputs.clipped]
+    if len(layout.missing):
+        parts.append(graph.columns(inputs.missing, layout.missing))
+    weights = np.column_stack([model.weights for model in models])
+    total = graph.add("MatMul", graph.side_by_side(*parts), graph.constant(weights))
+    intercepts = np.array([model.intercept for model in models])
+    total = graph.add("Add", total, graph.constant(intercepts))
+    one = graph.constant(np.array(1, np.int64))
+    for c, codes in enumerate(inputs.codes):
+        table = np.column_stack([model.effects[c] for model in models])
+        total = graph.add("Add", total, graph.rows_of(table, graph.add("Add", codes, one)))
+    for s, (category, number) in enumerate(layout.slopes):
+        table = np.column_stack([model.slopes[s] for model in models])
+        slope = graph.rows_of(table, graph.add("Add", inputs.codes[category], one))
+        along = graph.columns(inputs.standard, np.array([number]))
+        total = graph.add("Add", total, graph.add("Mul", slope, along))
+    return total
+
+
+def effects_to_onnx(graph: GraphBuilder, inputs: GraphInputs, model: LinearModel) -> list[str]:
+    """Add the effects of one metric's categories to a graph; C doubles of [n, 1]."""
+    one = graph.constant(np.array(1, np.int64))
+    return [
+        graph.as_column(graph.rows_of(table, graph.add("Add", codes, one)))
+        for table, codes in zip(model.effects, inputs.codes, strict=True)
+    ]
+
+
+def _dense(inputs: Inputs, layout: Layout) -> Floats:
+    indicators = inputs.missing[:, layout.missing].astype(np.float64)
+    return np.hstack([inputs.standard, inputs.clipped, indicators])
+
+
+def _design(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matrix, Floats]:
+    n = len(inputs)
+    dense = _dense(inputs, layout)
+    parts = [scipy.sparse.csr_matrix(np.ones((n, 1))), scipy.sparse.csr_matrix(dense)]
+    penalties = [np.full(1, 1e-6), np.full(dense.shape[1], _NUMBER_PENALTY)]
+    for category, size in enumerate(layout.sizes):
+        parts.append(_one_hot(inputs.codes[:, category], np.ones(n), size))
+        penalties.append(np.full(size, _EFFECT_PENALTY))
+    for category, number in layout.slopes:
+        along = inputs.standard[:, number]
+        parts.append(_one_hot(inputs.codes[:, category], along, layout.sizes[category]))
+        penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
+    return scipy.sparse.hstack(parts, format="csr"), np.concatenate(penalties)
+
+
+def _one_hot(codes: Integers, values: Floats, size: int) -> scipy.sparse.csr_matrix:
+    known = np.flatnonzero(codes >= 0)
+    return scipy.sparse.csr_matrix((values[known], (known, codes[known])), shape=(len(codes), size))
+
+
+def _solve(
+    design: scipy.sparse.csr_matrix, target: Floats, weights: Floats, penalties: Floats
+) -> Floats:
+    weighted = scipy.sparse.diags(weights) @ design
+    gram = (design.T @ weighted).tocsr() + scipy.sparse.diags(penalties)
+    right = weighted.T @ target
+    if design.shape[1] <= _DENSE_LIMIT:
+        return np.asarray(scipy.linalg.solve(gram.toarray(), right, assume_a="pos"))
+    scaling = scipy.sparse.diags(1 / gram.diagonal())
+    solution, _ = scipy.sparse.linalg.cg(gram, right, rtol=1e-8, maxiter=2000, M=scaling)
+    return np.asarray(solution)
+
+
+def _unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) -> LinearModel:
+    width = inputs.standard.shape[1] + inputs.clipped.shape[1] + len(layout.missing)
+    sizes = [1, width, *layout.sizes, *(layout.sizes[c] for c, _ in layout.slopes)]
+    intercept, weights, *tables = np.split(solution, np.cumsum(sizes)[:-1])
+    with_unknown: list[NDArray[np.float64]] = [np.insert(table, 0, 0.0) for table in tables]
+    count = len(layout.sizes)
+    return LinearModel(
+        layout=layout,
+        intercept=float(intercept[0]) + centre,
+        weights=weights,
+        effects=tuple(with_unknown[:count]),
+        slopes=tuple(with_unknown[count:]),
+    )

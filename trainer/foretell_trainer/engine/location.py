@@ -1,0 +1,102 @@
+"""The location of a metric: the base, and trees on what the base leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
+from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
+from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow
+
+_MASKED_SHARE = 0.3
+"""The share of rows that the trees see a second time as if one of their ids were unknown."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """The fitted location of one metric."""
+
+    inputs: InputMap
+    base: LinearModel
+    trees: Trees | None
+
+    def features(self, inputs: Inputs) -> Singles:
+        """Return what the trees see, float32 [n, F + 1 + C]: numbers, base, effects of ids."""
+        base = self.base.predict(inputs)[:, None]
+        effects = self.base.effects_of(inputs.codes)
+        parts = [self.inputs.for_trees(inputs), base, effects]
+        return np.hstack(parts).astype(np.float32)
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """Return the location of each row, [n]."""
+        base = self.base.predict(inputs)
+        if self.trees is None:
+            return base
+        return base + self.trees.predict(self.features(inputs))
+
+
+def fit_location(
+    input_map: InputMap,
+    inputs: Inputs,
+    target: Floats,
+    layout: Layout,
+    settings: TreeSettings,
+    ids: tuple[int, ...],
+    should_stop: Callable[[], bool],
+) -> Location:
+    """Fit base and trees of one metric for a given number of rounds."""
+    base = fit_linear(inputs, target, layout)
+    bare = Location(input_map, base, None)
+    if settings.rounds == 0:
+        return bare
+    features, residual = _training_rows(bare, inputs, target, ids, settings.seed)
+    trees = grow(features, residual, settings, should_stop=should_stop)
+    return Location(input_map, base, trees)
+
+
+def choose_rounds(
+    input_map: InputMap,
+    inputs: Inputs,
+    target: Floats,
+    layout: Layout,
+    settings: TreeSettings,
+    ids: tuple[int, ...],
+    folds: Integers,
+    should_stop: Callable[[], bool],
+) -> TreeSettings:
+    """Return the settings with the number of rounds at which held-out rows stop improving."""
+    kept, held = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
+    if len(kept) < 20 or len(held) < 5:
+        return replace(settings, rounds=0)
+    base = fit_linear(inputs.take(kept), target[kept], layout)
+    bare = Location(input_map, base, None)
+    features, residual = _training_rows(bare, inputs.take(kept), target[kept], ids, settings.seed)
+    others = inputs.take(held)
+    held_out = (bare.features(others), target[held] - base.predict(others))
+    trees = grow(features, residual, settings, held_out=held_out, should_stop=should_stop)
+    return replace(settings, rounds=trees.rounds)
+
+
+def _training_rows(
+    bare: Location, inputs: Inputs, target: Floats, ids: tuple[int, ...], seed: int
+) -> tuple[Singles, NDArray[np.float64]]:
+    """Return the trees' rows: all, and a share of them again with one id masked.
+
+    Without the masked rows the trees would lean on effects that an unknown id does not have.
+    """
+    features = bare.features(inputs)
+    residual = target - bare.base.predict(inputs)
+    if not ids:
+        return features, residual
+    rng = np.random.default_rng(seed)
+    chosen = np.flatnonzero(rng.random(len(inputs)) < _MASKED_SHARE)
+    masked = inputs.take(chosen)
+    codes = masked.codes.copy()
+    codes[np.arange(len(chosen)), rng.choice(ids, len(chosen))] = -1
+    masked = masked.with_codes(codes)
+    again = target[chosen] - bare.base.predict(masked)
+    return np.vstack([features, bare.features(masked)]), np.concatenate([residual, again])

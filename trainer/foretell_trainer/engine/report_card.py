@@ -1,0 +1,69 @@
+"""The report card: what a bundle's manifest says of its accuracy, by regime.
+
+All numbers are out of fold. The tables that are judged are made from the other half of the
+rows, so that coverage is not measured on what it was set by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from foretell.forecast import Forecasts, QuantileTables
+
+from foretell_trainer.engine.calibration import LEVELS, quantile_tables
+from foretell_trainer.engine.evaluation import compare
+from foretell_trainer.engine.fitting import Fitted, FittedMetric
+
+
+def report_card(fitted: Fitted) -> dict[str, Any]:
+    """Return, per metric and kind of fold, the out-of-fold errors, coverage and width."""
+    schema = fitted.training.schema
+    return {
+        "protocol": "out of fold; quantile tables from the other half of the rows",
+        "folds": {kind.name: kind.count for kind in fitted.kinds},
+        "metrics": {schema.metrics[m.metric].name: _card(fitted, m) for m in fitted.metrics},
+        "derived": {
+            schema.metrics[d.metric].name: f"from {schema.metrics[d.source].name}, by the link"
+            for d in fitted.derived
+        },
+    }
+
+
+def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
+    pooled = m.out_of_fold
+    half = pooled.row % 2 == 0
+    count = len(m.tables)
+    halves = (
+        quantile_tables(m.standardised[~half], pooled.table[~half], count),
+        quantile_tables(m.standardised[half], pooled.table[half], count),
+    )
+    values = np.stack([halves[0], halves[1]], axis=0).reshape(2 * count, 1, len(LEVELS))
+    scale = np.abs(pooled.residual / np.where(m.standardised == 0, np.inf, m.standardised))
+    log = fitted.training.schema.metrics[m.metric].scale == "log"
+    truth = pooled.location + pooled.residual
+    truth = np.exp(truth) if log else truth
+    forecasts = Forecasts(
+        metric_names=(fitted.training.schema.metrics[m.metric].name,),
+        log=np.array([log]),
+        location=pooled.location[:, None],
+        scale=np.maximum(scale, 1e-9)[:, None],
+        table=pooled.table + np.where(half, 0, count),
+        tables=QuantileTables(LEVELS, values),
+        support=np.ones(len(truth)),
+    )
+    return {
+        "rows": m.rows,
+        "rounds": m.rounds,
+        "splits": {
+            kind.name: _split(forecasts, truth, pooled.kind == k)
+            for k, kind in enumerate(fitted.kinds)
+            if (pooled.kind == k).any()
+        },
+    }
+
+
+def _split(forecasts: Forecasts, truth: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    found = compare(forecasts.take(np.flatnonzero(rows)), truth[rows], 0, {})
+    kept = ("rows", "mape", "median_ape", "bias", "coverage", "width")
+    return {name: found[name] for name in kept if found.get(name) is not None}

@@ -1,0 +1,209 @@
+"""How much of each id and pair the training has seen, and how near a row is to what it saw.
+
+Counts choose the calibration table and feed the scale; distance and counts make the support.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from foretell.schema import Schema
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import Floats, Integers
+
+MAX_CELLS = 4_000_000
+"""A group of more combinations than this is not counted: its table would outgrow the graph."""
+
+ANCHORS = 128
+_HALF_SUPPORT_ROWS = 5.0
+
+WARM, NEW_PAIR = "warm", "new pair"
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Training rows per value of each group, as tables that a graph can look up."""
+
+    names: tuple[tuple[str, ...], ...]
+    members: tuple[tuple[int, ...], ...]
+    """Per group, the positions of its categories."""
+    sizes: tuple[tuple[int, ...], ...]
+    """Per group, one more than the number of known values of each member; 0 is unknown."""
+    counts: tuple[NDArray[np.float64], ...]
+    """Per group, rows by combination; combinations with an unknown member have 0."""
+
+    def rows(self, codes: Integers) -> Floats:
+        """Return the number of training rows behind each row's groups, [n, G]."""
+        columns = [
+            table[_combined(codes, members, sizes)]
+            for members, sizes, table in zip(self.members, self.sizes, self.counts, strict=True)
+        ]
+        return np.column_stack(columns) if columns else np.zeros((len(codes), 0))
+
+    def to_onnx(self, graph: GraphBuilder, codes: Sequence[str], like: str) -> str:
+        """Add the look-up of `rows` to a graph; double [n, G]. `like` is any double [n]."""
+        if not self.names:
+            return graph.columns(graph.as_column(like), np.zeros(0, np.int64))
+        columns = []
+        for members, sizes, table in zip(self.members, self.sizes, self.counts, strict=True):
+            index = graph.add("Add", codes[members[0]], _one(graph))
+            for member, size in zip(members[1:], sizes[1:], strict=True):
+                scaled = graph.add("Mul", index, graph.constant(np.array(size, np.int64)))
+                shifted = graph.add("Add", codes[member], _one(graph))
+                index = graph.add("Add", scaled, shifted)
+            columns.append(graph.as_column(graph.rows_of(table, index)))
+        return graph.side_by_side(*columns)
+
+    @property
+    def singles(self) -> tuple[int, ...]:
+        """The positions of the groups that are one category: ids."""
+        return tuple(i for i, members in enumerate(self.members) if len(members) == 1)
+
+    @property
+    def pairs(self) -> tuple[int, ...]:
+        """The positions of the groups of several categories."""
+        return tuple(i for i, members in enumerate(self.members) if len(members) > 1)
+
+    @property
+    def table_names(self) -> tuple[str, ...]:
+        """The names of the calibration tables, in the order of the graph output `table`."""
+        unseen = [f"unseen {self.names[i][0]}" for i in self.singles]
+        return (WARM, NEW_PAIR, *unseen, "unseen several")
+
+    def table(self, rows: Floats) -> Integers:
+        """Return which calibration table holds for each row, int64 [n]."""
+        unseen = rows[:, self.singles] == 0
+        missing = unseen.sum(axis=1)
+        new_pair = (rows[:, self.pairs] == 0).any(axis=1).astype(np.int64)
+        which = (unseen * np.arange(len(self.singles))).sum(axis=1) + 2
+        several = 2 + len(self.singles)
+        return np.where(missing == 0, new_pair, np.where(missing == 1, which, several))
+
+    def table_to_onnx(self, graph: GraphBuilder, rows: str) -> str:
+        """Add the choice of `table` to a graph; int64 [n]. MUST match `table`."""
+        zero = graph.constant(np.zeros(1))
+        seen_none = graph.cast(graph.add("Equal", rows, zero), np.float64)
+        width = len(self.members)
+        single, pair, place = np.zeros((3, width, 1))
+        single[list(self.singles)] = 1
+        pair[list(self.pairs)] = 1
+        place[list(self.singles), 0] = np.arange(len(self.singles))
+        missing, new_pairs, which = (
+            graph.cast(
+                graph.column(graph.add("MatMul", seen_none, graph.constant(weights)), 0), np.int64
+            )
+            for weights in (single, pair, place)
+        )
+        none, one, two, several = (
+            graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, 2 + len(self.singles))
+        )
+        warm = graph.add("Min", new_pairs, one)
+        cold = graph.add(
+            "Where", graph.add("Equal", missing, one), graph.add("Add", which, two), several
+        )
+        return graph.add("Where", graph.add("Equal", missing, none), warm, cold)
+
+
+def count_groups(schema: Schema, sizes: Sequence[int], codes: Integers) -> GroupCounts:
+    """Count the rows of each group; `sizes` is the number of known values of each category."""
+    names, members, shapes, counts = [], [], [], []
+    for group in schema.groups:
+        positions = tuple(schema.category_names.index(name) for name in group)
+        shape = tuple(sizes[p] + 1 for p in positions)
+        cells = int(np.prod(shape, dtype=np.float64))
+        if cells > MAX_CELLS:
+            continue
+        table = np.bincount(_combined(codes, positions, shape), minlength=cells).astype(np.float64)
+        table[_any_unknown(shape)] = 0
+        names.append(group)
+        members.append(positions)
+        shapes.append(shape)
+        counts.append(table)
+    return GroupCounts(tuple(names), tuple(members), tuple(shapes), tuple(counts))
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A few anchors that stand for the training rows, to tell how near a row is to them."""
+
+    anchors: Floats
+    """[A, F], standardised."""
+    reach: float
+    """The distance that nearly all training rows are within of an anchor."""
+
+    def distance(self, standard: Floats) -> Floats:
+        """Return the distance to the nearest anchor as a multiple of the reach, [n]."""
+        squares = (standard**2).sum(axis=1, keepdims=True) + (self.anchors**2).sum(axis=1)
+        nearest = (squares - 2 * standard @ self.anchors.T).min(axis=1)
+        return np.asarray(np.sqrt(np.maximum(nearest, 0.0)) / self.reach)
+
+    def to_onnx(self, graph: GraphBuilder, standard: str) -> str:
+        """Add `distance` to a graph; double [n]."""
+        own = graph.as_column(graph.sum_columns(graph.add("Mul", standard, standard)))
+        squares = graph.add("Add", own, graph.constant((self.anchors**2).sum(axis=1)))
+        product = graph.add("MatMul", standard, graph.constant(2 * self.anchors.T))
+        gap = graph.add("Sub", squares, product)
+        axes = graph.constant(np.array([1], np.int64))
+        nearest = graph.add("ReduceMin", gap, axes, keepdims=0)
+        bounded = graph.add("Max", nearest, graph.constant(np.zeros(1)))
+        root = graph.add("Sqrt", bounded)
+        return graph.add("Div", root, graph.constant(np.array([self.reach])))
+
+
+def choose_anchors(standard: Floats, seed: int) -> Neighbourhood:
+    """Choose anchors by farthest-point steps over a sample, so that rare regions have one too."""
+    rng = np.random.default_rng(seed)
+    sample = standard[rng.permutation(len(standard))[:4000]]
+    chosen = [int(rng.integers(len(sample)))]
+    gap = ((sample - sample[chosen[0]]) ** 2).sum(axis=1)
+    while len(chosen) < min(ANCHORS, len(sample)) and gap.max() > 1e-12:
+        chosen.append(int(gap.argmax()))
+        gap = np.minimum(gap, ((sample - sample[chosen[-1]]) ** 2).sum(axis=1))
+    reach = float(np.sqrt(np.quantile(gap, 0.95)))
+    return Neighbourhood(sample[chosen], max(reach, 0.1))
+
+
+def support(counts: GroupCounts, rows: Floats, distance: Floats) -> Floats:
+    """Return the support of each row, in [0, 1].
+
+    It is a product: for each id, n / (n + 5) with its n training rows (a little more than 0
+    for an id never seen), and a factor that falls with the distance beyond the reach.
+    """
+    singles = rows[:, counts.singles]
+    known = ((singles + 0.25) / (singles + _HALF_SUPPORT_ROWS)).prod(axis=1)
+    return np.asarray(known * np.exp(-np.maximum(distance - 1.0, 0.0)))
+
+
+def support_to_onnx(counts: GroupCounts, graph: GraphBuilder, rows: str, distance: str) -> str:
+    """Add `support` to a graph; double [n]. MUST match `support`."""
+    one, zero = graph.constant(np.ones(1)), graph.constant(np.zeros(1))
+    far = graph.add("Max", graph.add("Sub", distance, one), zero)
+    near = graph.add("Exp", graph.add("Neg", far))
+    if not counts.singles:
+        return near
+    singles = graph.columns(rows, np.array(counts.singles))
+    upper = graph.add("Add", singles, graph.constant(np.array([0.25])))
+    lower = graph.add("Add", singles, graph.constant(np.array([_HALF_SUPPORT_ROWS])))
+    shares = graph.add("Div", upper, lower)
+    axes = graph.constant(np.array([1], np.int64))
+    return graph.add("Mul", graph.add("ReduceProd", shares, axes, keepdims=0), near)
+
+
+def _combined(codes: Integers, members: Sequence[int], sizes: Sequence[int]) -> Integers:
+    index = codes[:, members[0]] + 1
+    for member, size in zip(members[1:], sizes[1:], strict=True):
+        index = index * size + codes[:, member] + 1
+    return np.asarray(index)
+
+
+def _any_unknown(shape: Sequence[int]) -> NDArray[np.bool_]:
+    coordinates = np.unravel_index(np.arange(int(np.prod(shape))), shape)
+    return np.asarray(np.any([axis == 0 for axis in coordinates], axis=0))
+
+
+def _one(graph: GraphBuilder) -> str:
+    return graph.constant(np.array(1, np.int64))
