@@ -24,8 +24,7 @@ Integers = NDArray[np.int64]
 
 _LARGEST_EXPONENT = 700.0  # exp() of more is infinite, and no metric is
 _REMEMBERED_LEVELS = 256
-_FEW = 16
-_CELLS_AT_ONCE = 2_000_000  # bounds the memory that an inversion of many rows takes
+_FEW = 64
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,7 @@ class QuantileTables:
             rows = zip(table.tolist(), z.tolist(), strict=True)
             cells = [[self._invert(t, first + m, v) for m, v in enumerate(row)] for t, row in rows]
             return np.array(cells, dtype=np.float64).reshape(z.shape)
-        columns = np.arange(first, first + z.shape[1])
-        step = max(1, _CELLS_AT_ONCE // (len(columns) * len(self.levels)))
-        parts = [
-            self._invert_many(table[i : i + step, None], columns, z[i : i + step])
-            for i in range(0, len(z), step)
-        ]
-        return np.concatenate(parts)
+        return self._invert_many(table[:, None], np.arange(first, first + z.shape[1]), z)
 
     # MUST compute the same as _invert_many; a test compares them.
     def _invert(self, table: int, metric: int, z: float) -> float:
@@ -117,19 +110,37 @@ class QuantileTables:
         return 1 / (1 + math.exp(-min(odds, _LARGEST_EXPONENT)))
 
     def _invert_many(self, table: Integers, columns: Integers, z: Floats) -> Floats:
-        levels, values = self.levels, self.values[table, columns]
-        passed = np.count_nonzero(values <= z[:, :, None], axis=2)
-        i = np.clip(passed - 1, 0, len(levels) - 2)
+        levels, passed = self.levels, self._passed(table, columns, z)
+        i = np.minimum(np.maximum(passed - 1, 0), len(levels) - 2)
         left, right = self.values[table, columns, i], self.values[table, columns, i + 1]
-        low, high = (tail[table, columns] for tail in self.tails)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = (z - left) / (right - left)
             inside = levels[i] + share * (levels[i + 1] - levels[i])
-            inside = np.minimum(inside, levels[i + 1])
-            below = _expit(_logit(levels[0]) + (z - values[:, :, 0]) / low)
-            above = _expit(_logit(levels[-1]) + (z - values[:, :, -1]) / high)
-        below, above = np.where(low > 0, below, 0.0), np.where(high > 0, above, 1.0)
-        return np.where(passed == 0, below, np.where(passed == len(levels), above, inside))
+        found: Floats = np.minimum(inside, levels[i + 1])
+        for side, outside in ((0, passed == 0), (-1, passed == len(levels))):
+            rows, metrics = np.nonzero(outside)
+            if len(rows):
+                where = (table[rows, 0], columns[metrics])
+                found[rows, metrics] = self._tail(side, *where, z[rows, metrics])
+        return found
+
+    def _tail(self, side: int, table: Integers, columns: Integers, z: Floats) -> Floats:
+        """Return the probabilities of what lies beyond the first (0) or the last (-1) level."""
+        slope = self.tails[side][table, columns]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            odds = _logit(self.levels[side]) + (z - self.values[table, columns, side]) / slope
+        return np.where(slope > 0, _expit(odds), 0.0 if side == 0 else 1.0)
+
+    def _passed(self, table: Integers, columns: Integers, z: Floats) -> Integers:
+        """Return how many of its table's values each z has reached, by bisection of all at once."""
+        count = len(self.levels)
+        values = self.values.reshape(-1)
+        before_first = (table * self.values.shape[1] + columns) * count - 1
+        passed = np.zeros(z.shape, dtype=np.int64)
+        for step in (1 << k for k in reversed(range(count.bit_length()))):
+            further = np.minimum(passed + step, count)
+            passed = np.where(values[before_first + further] <= z, further, passed)
+        return passed
 
     @cached_property
     def _level_list(self) -> list[float]:
@@ -208,9 +219,14 @@ class Forecasts:
         """Return P(|actual - median| ≤ tolerance · median), [n, M]."""
         if not (math.isfinite(tolerance) and tolerance > 0):
             raise InvalidInput([Violation("tolerance", str(tolerance), "must be above 0")])
-        medians = self.median()
-        reach = tolerance * np.abs(medians)
-        return self._below(medians + reach) - self._below(medians - reach)
+        # In units of scale around the median, so that nothing is taken to exp() and back.
+        centre = self.tables.at(0.5)[self.table]
+        reach = tolerance * np.abs(self.location + self.scale * centre)
+        down = math.log1p(-tolerance) if tolerance < 1 else -math.inf
+        above = np.where(self.log, math.log1p(tolerance), reach) / self.scale
+        below = np.where(self.log, down, -reach) / self.scale
+        upper = self.tables.probability(self.table, centre + above)
+        return upper - self.tables.probability(self.table, centre + below)
 
     def reservation(self, metric: str, under_cost: float, over_cost: float) -> Floats:
         """Return, per row [n], what to reserve so that the expected cost is least.
