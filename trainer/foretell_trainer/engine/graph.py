@@ -49,7 +49,7 @@ class GraphBuilder:
         self._constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
-    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 - what onnx takes
         """Add a node with one output."""
         name = self._name(operator.lower())
         self._nodes.append(
