@@ -1,0 +1,123 @@
+"""`foretell evaluate`: how good a bundle's forecasts are for files of measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foretell.cli import output
+from foretell.cli.options import (
+    data_option,
+    json_option,
+    more_files,
+    registry_option,
+    some_files,
+)
+from foretell.cli.sources import open_registry
+from foretell.cli.tables import read_tables
+from foretell.errors import InvalidInput, NotFound, Violation
+
+
+@click.command(short_help="Compare a bundle's forecasts with files.")
+@click.argument("workload")
+@more_files
+@data_option
+@registry_option
+@click.option("--by", metavar="COLUMN", help="Column whose values are the groups to compare.")
+@click.option("--bundle", metavar="VERSION", help="A version or an alias.  [default: current]")
+@json_option
+def evaluate(
+    workload: str,
+    more: tuple[Path, ...],
+    data: tuple[Path, ...],
+    registry: Path | None,
+    by: str | None,
+    bundle: str | None,
+    as_json: bool,
+) -> None:
+    """Compare the forecasts of a workload's bundle with what was really measured.
+
+    Use files that the bundle was not trained on: errors on its own training data flatter.
+
+    \b
+    Example:
+      foretell evaluate serverless --data later.csv --by node --json
+    """
+    report, rejected = _evaluate(workload, some_files(data, more), registry, by, bundle)
+    output.print_rejections(rejected, quiet=as_json)
+    if as_json:
+        output.print_json({**report, "rejected": len(rejected)})
+    else:
+        _print(report)
+
+
+def _evaluate(
+    workload: str, files: list[Path], registry: Path | None, by: str | None, bundle: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    import numpy as np
+    from foretell_trainer.engine.evaluation import evaluate as compare
+
+    from foretell.cli.bundles import load_predictor
+    from foretell.encoding import Encoded, metric_values
+
+    predictor = load_predictor(open_registry(registry), workload, bundle)
+    table = read_tables(files)
+    if by is not None and by not in table.columns:
+        raise NotFound("column", by, list(table.columns))
+    encoded, wrong = predictor.encoder.encode_table(table.columns)
+    metrics, mismeasured = metric_values(predictor.schema, table.columns)
+    rejected = [str(row) for row in table.rejected]
+    bad: set[int] = set()
+    for rejection in (*wrong, *mismeasured):
+        bad.add(rejection.row)
+        why = "; ".join(map(str, rejection.violations))
+        rejected.append(f"{table.source}:{table.lines[rejection.row]}: {why}")
+    measured = np.isfinite(metrics).any(axis=1)
+    kept = np.array([i for i in range(len(table)) if i not in bad and measured[i]], dtype=np.int64)
+    if not len(kept):
+        names = ", ".join(metric.source_column for metric in predictor.schema.metrics)
+        first = f"; the first row: {rejected[0]}" if rejected else ""
+        why = f"no row can be compared: each needs one of {names}{first}"
+        raise InvalidInput([Violation("data", "", why)], why)
+    chosen = Encoded(
+        encoded.numbers[kept], encoded.categories[kept], tuple(encoded.unknown[i] for i in kept)
+    )
+    labels = {by: [_label(table.columns[by][i]) for i in kept]} if by is not None else None
+    report = compare(predictor, predictor.schema, chosen, metrics[kept], labels)
+    return report, rejected
+
+
+def _label(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _print(report: dict[str, Any]) -> None:
+    click.echo(f"bundle {report['bundle']}, {report['rows']} rows")
+    header = ["metric", "rows", "median error", "mean error", "bias", "R²",
+              "80 % holds", "95 % holds", "worst group at 90 %"]  # fmt: skip
+    rows = []
+    for name, found in report["metrics"].items():
+        if not found["rows"]:
+            rows.append([name, "0", *["-"] * 7])
+            continue
+        worst = found["worst_group"]
+        rows.append(
+            [
+                name,
+                str(found["rows"]),
+                _percent(found["median_ape"]),
+                _percent(found["mape"]),
+                "-" if found["bias"] is None else f"{found['bias']:+.3f}",
+                "-" if found["r2"] is None else f"{found['r2']:.3f}",
+                _percent(found["coverage"]["0.8"]),
+                _percent(found["coverage"]["0.95"]),
+                f"{worst['name']} {_percent(worst['coverage'])}" if worst else "-",
+            ]
+        )
+    output.print_table(header, rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

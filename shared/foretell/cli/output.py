@@ -1,0 +1,124 @@
+"""What commands print: tables and progress for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+WIDTH_WITHOUT_TERMINAL = 110
+FIRST_REJECTIONS = 5
+
+
+def print_json(value: object, *, compact: bool = False) -> None:
+    """Print a value as JSON; NaN and infinity, which JSON does not have, become null."""
+    text = json.dumps(_plain(value), indent=None if compact else 1, ensure_ascii=False)
+    click.echo(text)
+    sys.stdout.flush()
+
+
+def say(text: str = "", *, quiet: bool = False) -> None:
+    """Print a line for people, unless JSON was asked for."""
+    if not quiet:
+        click.echo(text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that is as wide as the terminal, or wide enough for tables in a file."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table, columns aligned to the left."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+@contextmanager
+def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
+    """Show progress on standard error while the block runs, if that is a terminal."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    shown = console(stderr=True)
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=shown,
+        transient=True,
+        disable=quiet or not shown.is_terminal,
+    ) as progress:
+        yield progress
+
+
+def numbers_text(numbers: Mapping[str, float], most: int = 4) -> str:
+    """Return the numbers that a training run has so far, as one short text."""
+    shown = list(numbers.items())[-most:]
+    return ", ".join(f"{name} {short(value)}" for name, value in shown)
+
+
+def short(value: float, unit: str = "") -> str:
+    """Return a number with four significant digits, and its unit if it has one."""
+    if not math.isfinite(value):
+        return "-"
+    text = f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
+    return text if unit in ("", "1") else f"{text} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with the unit that suits it: 1.23 ms, 45.6 ms, 1.23 s."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def print_rejections(rejected: Sequence[object], *, quiet: bool = False) -> None:
+    """Print how many rows were not used, and why the first of them were not."""
+    if quiet or not rejected:
+        return
+    click.echo(f"{len(rejected)} rows rejected:", err=True)
+    for row in rejected[:FIRST_REJECTIONS]:
+        click.echo(f"  {row}", err=True)
+    if len(rejected) > FIRST_REJECTIONS:
+        click.echo(f"  and {len(rejected) - FIRST_REJECTIONS} more", err=True)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401, PLR0911 -- JSON is any of these
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | range):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

@@ -1,0 +1,80 @@
+"""`foretell retrain`: ask a server for a training run, and watch it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foretell.cli import output
+from foretell.cli.options import json_option, server_options
+
+if TYPE_CHECKING:
+    from foretell.client import Client, Job
+
+
+@click.command(short_help="Ask a server to train anew.")
+@click.argument("workload")
+@click.option("--wait", is_flag=True, help="Watch the job until it is over.")
+@click.option("--request-id", help="The same id is the same job, however often it is sent.")
+@click.option("--include-simulated", is_flag=True, help="Train on simulated observations too.")
+@server_options
+@json_option
+def retrain(
+    workload: str,
+    wait: bool,
+    request_id: str | None,
+    include_simulated: bool,
+    as_json: bool,
+    **server: Any,  # noqa: ANN401 -- the options of server_options
+) -> None:
+    """Queue a training run of a workload; with --wait, watch it until its bundle is published.
+
+    \b
+    Example:
+      foretell retrain serverless --wait
+    """
+    from foretell.cli.connection import connect
+
+    with connect(server.pop("address"), **server) as client:
+        job = client.retrain(workload, request_id=request_id, include_simulated=include_simulated)
+        if wait:
+            job = watch(client, job, quiet=as_json)
+    if as_json:
+        output.print_json(_as_json(job))
+    elif wait:
+        click.echo(f"{job.workload}: {job.bundle_version} is published and current")
+    else:
+        click.echo(f"job {job.id} is {job.state.lower()}; with --wait it would be watched")
+
+
+def watch(client: Client, job: Job, *, quiet: bool = False) -> Job:
+    """Show a job's progress until it is over; raises its error if it failed."""
+    from foretell.client.jobs import succeeded
+
+    with output.progress_bar(quiet=quiet) as progress:
+        task = progress.add_task("queued", total=1.0, note="")
+        for job in client.watch(job.id):  # noqa: B020, PLR1704 -- the job as it changes
+            progress.update(
+                task,
+                description=job.stage or job.state.lower(),
+                completed=job.fraction_done,
+                note=output.numbers_text(job.numbers),
+            )
+    return succeeded(job)
+
+
+def _as_json(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "workload": job.workload,
+        "state": job.state,
+        "stage": job.stage,
+        "fraction_done": job.fraction_done,
+        "numbers": job.numbers,
+        "bundle": job.bundle_version,
+        "request_id": job.request_id,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+    }

@@ -1,0 +1,161 @@
+"""`foretell train`: files in, a published bundle out, in this process and without a broker."""
+
+from __future__ import annotations
+
+import getpass
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foretell.cli import output
+from foretell.cli.options import (
+    catalog_option,
+    data_option,
+    json_option,
+    more_files,
+    named_files,
+    registry_option,
+    some_files,
+)
+from foretell.cli.sources import SchemaSource, find_schema, open_registry
+
+if TYPE_CHECKING:
+    from foretell_trainer.ingest import IngestReport
+
+    from foretell.bundle import Manifest
+    from foretell.registry import FolderRegistry
+
+
+@click.command(short_help="Train from files, in this process, and publish.")
+@click.argument("source", metavar="WORKLOAD_OR_SCHEMA")
+@more_files
+@data_option
+@catalog_option
+@registry_option
+@json_option
+def train(
+    source: str,
+    more: tuple[Path, ...],
+    data: tuple[Path, ...],
+    catalogs: tuple[str, ...],
+    registry: Path | None,
+    as_json: bool,
+) -> None:
+    """Train a workload from files of measurements, and publish the bundle as current.
+
+    WORKLOAD_OR_SCHEMA is a built-in workload (serverless, inference), one that the registry
+    knows, or a schema's file. A schema from a file is kept in the registry, so that later
+    commands can name the workload.
+
+    \b
+    Example:
+      foretell train serverless --data runs.csv --catalog functions=functions.csv
+      foretell train render.yaml --data 2025.parquet --data 2026.parquet --registry models
+    """
+    files = some_files(data, more)
+    place = open_registry(registry)
+    found = find_schema(source, place)
+    began = time.monotonic()
+    result = _train(found, files, named_files(catalogs), place, quiet=as_json)
+    seconds = time.monotonic() - began
+    if as_json:
+        output.print_json(_as_json(result, place, seconds))
+    else:
+        _print(result, place, seconds)
+
+
+@dataclass(frozen=True)
+class _Result:
+    manifest: Manifest
+    report: IngestReport
+    conflicts: Sequence[str]
+
+
+def _train(
+    found: SchemaSource,
+    files: Sequence[Path],
+    catalogs: Sequence[tuple[str, Path]],
+    place: FolderRegistry,
+    *,
+    quiet: bool,
+) -> _Result:
+    from foretell_trainer.catalogs import catalogs_from_files
+    from foretell_trainer.snapshot import snapshot_from_files
+    from foretell_trainer.training import train as fit
+
+    from foretell.errors import InvalidInput, Violation
+
+    schema = found.schema
+    with tempfile.TemporaryDirectory(prefix="foretell-train-") as scratch:
+        tables, reports = catalogs_from_files(schema, catalogs)
+        snapshot, report = snapshot_from_files(schema, files, Path(scratch) / "snapshot")
+        output.print_rejections(report.rejected, quiet=quiet)
+        if not snapshot.rows:
+            first = f", the first because: {report.rejected[0]}" if report.rejected else ""
+            why = f"none of {report.rows} rows can be trained on{first}"
+            raise InvalidInput([Violation("data", "", why)], why)
+        folder = Path(scratch) / "bundle"
+        with output.progress_bar(quiet=quiet) as progress:
+            task = progress.add_task("reading", total=1.0, note="")
+
+            def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
+                note = output.numbers_text(numbers)
+                progress.update(task, description=stage, completed=fraction, note=note)
+
+            manifest = fit(
+                schema,
+                snapshot,
+                tables,
+                folder,
+                progress=tell,
+                should_stop=lambda: False,
+            )
+        found.keep_in(place)
+        place.publish(
+            schema.workload, folder, promote=True, who=getpass.getuser(), why="foretell train"
+        )
+    conflicts = [conflict for r in reports for conflict in r.conflicts]
+    return _Result(manifest, report, conflicts)
+
+
+def _as_json(result: _Result, place: FolderRegistry, seconds: float) -> dict[str, Any]:
+    manifest, report = result.manifest, result.report
+    return {
+        "workload": manifest.workload,
+        "version": manifest.version,
+        "registry": str(place.root),
+        "rows": report.rows,
+        "rows_used": manifest.lineage.rows,
+        "rejected": len(report.rejected),
+        "rejections": [
+            {"source": r.source, "line": r.line, "reason": r.reason} for r in report.rejected
+        ],
+        "duplicates": report.duplicates,
+        "unused_columns": report.unused_columns,
+        "absent_columns": report.absent_columns,
+        "catalog_conflicts": result.conflicts,
+        "seconds": round(seconds, 3),
+        "evaluation": manifest.evaluation,
+    }
+
+
+def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
+    manifest, report = result.manifest, result.report
+    workload = manifest.workload
+    click.echo(
+        f"trained {workload} in {seconds:.1f} s on {manifest.lineage.rows} rows "
+        f"({report.rows} read, {len(report.rejected)} rejected, {report.duplicates} twice)"
+    )
+    if report.unused_columns:
+        click.echo(f"columns not used: {', '.join(report.unused_columns)}")
+    if report.absent_columns:
+        click.echo(f"columns of the schema that the files lack: {', '.join(report.absent_columns)}")
+    for conflict in result.conflicts:
+        click.echo(f"two values for one fact, the later is used: {conflict}")
+    click.echo(f"published {manifest.version} as current in {place.root}")
+    click.echo(f"next: foretell serve --registry {place.root}   or: foretell predict {workload} …")

@@ -1,0 +1,97 @@
+"""`foretell up`: broker, worker and server in one foreground command, with state in one folder."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from foretell.cli import output
+from foretell.cli.options import FOLDER, json_option
+from foretell.stack import Stack, StateFolder
+
+
+@click.command(short_help="Run broker, worker and server in one command.")
+@click.option(
+    "--state",
+    type=FOLDER,
+    default=Path(".foretell"),
+    show_default=True,
+    help="Folder of all state; the next `foretell up` on it continues.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=50051, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--workers", default=1, show_default=True, help="Server processes.")
+@click.option("--drain-seconds", default=10.0, show_default=True, help="For calls in flight.")
+@click.option("--insecure", is_flag=True, help="Allow listening beyond this machine in the clear.")
+@json_option
+def up(
+    state: Path,
+    host: str,
+    port: int,
+    workers: int,
+    drain_seconds: float,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Run an embedded broker, a worker and a server until Ctrl-C.
+
+    A part that dies is started again. Ctrl-C stops all of them in order and loses nothing: the
+    server finishes its calls, the worker its message, and what is queued waits in the folder
+    for the next start. A second Ctrl-C cuts off the calls that are still in flight.
+
+    \b
+    Example:
+      foretell up --state .foretell --port 50051
+    """
+    folder = StateFolder(state)
+
+    def say(line: str) -> None:
+        if as_json:
+            output.print_json({"event": line}, compact=True)
+        else:
+            click.echo(line)
+
+    stack = Stack(
+        folder,
+        host=host,
+        port=port,
+        workers=workers,
+        drain_s=drain_seconds,
+        insecure=insecure,
+        say=say,
+    )
+    stop = threading.Event()
+
+    def asked(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            stack.hurry()
+        stop.set()
+
+    output.say("starting broker, worker and server …", quiet=as_json)
+    with stack:
+        # Until here Ctrl-C has its usual meaning; from here on it asks for an orderly end.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, asked)
+        _greet(stack, as_json=as_json)
+        stack.watch(stop)
+        say("stopping: the server first, then the worker, then the broker")
+    say(f"stopped; `foretell up --state {state}` continues from here")
+
+
+def _greet(stack: Stack, *, as_json: bool) -> None:
+    if as_json:
+        about = {"address": stack.address, "state": stack.folder.root, "pids": stack.pids()}
+        output.print_json(about, compact=True)
+        return
+    root = stack.folder.root
+    click.echo(
+        f"serving on {stack.address}; state, logs and bundles are in {root}/\n"
+        f"next, in another terminal:\n"
+        f"  foretell workload list --address {stack.address}\n"
+        f"  foretell ingest serverless --data runs.csv --state {root}\n"
+        f"  foretell retrain serverless --wait --address {stack.address}\n"
+        f"Ctrl-C stops all of it, and loses nothing"
+    )

@@ -1,0 +1,169 @@
+"""Broker, worker and server, started in order, watched, and stopped in the opposite order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from foretell.broker import EmbeddedBroker, free_port
+from foretell.errors import ForetellError
+from foretell.stack.folder import StateFolder
+from foretell.stack.part import Part
+
+READY_WITHIN_S = 60.0
+WATCH_EVERY_S = 0.2
+# Beyond the server's own drain, and the time that a worker gives the message it works on.
+GRACE_S = 10.0
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """The three parts on one state folder; a context manager.
+
+    Args:
+        folder: holds all state; started again on it, everything continues.
+        port: the server's; 0 takes a free one.
+        say: is told, in one line each, what happens to the parts.
+    """
+
+    def __init__(
+        self,
+        folder: StateFolder,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        workers: int = 1,
+        drain_s: float = 10.0,
+        insecure: bool = False,
+        say: Say = lambda _line: None,
+    ) -> None:
+        self.folder = folder
+        self.host = host
+        self.port = port
+        self._workers = workers
+        self._drain_s = drain_s
+        self._insecure = insecure
+        self._say = say
+        self._broker = EmbeddedBroker(folder.broker)
+        self._parts: dict[str, Part] = {}
+        self._due: dict[str, float] = {}
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, as clients write it."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's URL, with its password."""
+        return self._broker.url
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each part."""
+        return {"broker": self._broker.pid} | {name: p.pid for name, p in self._parts.items()}
+
+    def start(self) -> None:
+        """Start the broker, then worker and server together, and wait until both are ready.
+
+        Raises Unavailable when one of them does not start; the others are stopped.
+        """
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._broker.start()
+            self.port = self.port or free_port()
+            self._parts = {"server": self._server(), "worker": self._worker()}
+            for part in self._parts.values():
+                part.start()
+            for part in self._parts.values():
+                part.wait_ready(READY_WITHIN_S)
+        except BaseException:
+            self.stop()
+            raise
+
+    def watch(self, stop: threading.Event) -> None:
+        """Start parts again that die, until `stop` is set."""
+        while not stop.wait(WATCH_EVERY_S):
+            if not self._broker.alive():
+                self._restart_broker()
+            for name, part in self._parts.items():
+                self._look_after(name, part)
+
+    def stop(self) -> None:
+        """Stop all: the server drains, the worker finishes its message, the broker goes last."""
+        for name, within_s in (("server", self._drain_s + GRACE_S), ("worker", GRACE_S)):
+            part = self._parts.get(name)
+            if part is not None and not part.stop(within_s):
+                self._say(f"the {name} did not end within {within_s:g} s and was killed")
+        self._broker.stop()
+
+    def hurry(self) -> None:
+        """Ask the server to cut off what is in flight, because somebody asked to stop twice."""
+        server = self._parts.get("server")
+        if server is not None and server.pid:
+            os.kill(server.pid, signal.SIGTERM)
+
+    def _look_after(self, name: str, part: Part) -> None:
+        code = part.ended()
+        if code is None:
+            return
+        now = time.monotonic()
+        if name not in self._due:
+            self._due[name] = now + part.pause_s()
+            self._say(f"the {name} died ({_cause(code)}) and is started again; see {part.log}")
+        if now >= self._due[name]:
+            del self._due[name]
+            part.start()
+
+    def _restart_broker(self) -> None:
+        self._say("the broker died and is started again")
+        before = self._broker.url
+        self._broker.stop()
+        try:
+            self._broker.start()
+        except ForetellError as error:
+            self._say(f"the broker did not start: {error.message}")
+            return
+        if self._broker.url != before:
+            # Somebody took its port meanwhile. The parts have to hear of the new one.
+            self._parts = {"server": self._server(), "worker": self._worker()}
+
+    def _server(self) -> Part:
+        command = ["serve", "--host", self.host, "--port", str(self.port)]
+        command += ["--workers", str(self._workers), "--drain-seconds", str(self._drain_s)]
+        command += ["--insecure"] if self._insecure else []
+        return self._part("server", command)
+
+    def _worker(self) -> Part:
+        return self._part("worker", ["work"])
+
+    def _part(self, name: str, command: list[str]) -> Part:
+        return Part(name, command, self._environment(), self.folder.logs / f"{name}.log")
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "FORETELL_BROKER_URL": self._broker.url,
+            "FORETELL_REGISTRY": str(self.folder.registry.resolve()),
+            "FORETELL_DATA": str(self.folder.data.resolve()),
+        }
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _cause(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
