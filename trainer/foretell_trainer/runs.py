@@ -82,7 +82,7 @@ def fit_with_engine(
         snapshot,
         catalogs,
         out,
-        settings=FitSettings(**spec.get("fit", {})),
+        settings=FitSettings(**{"family": schema.family, **spec.get("fit", {})}),
         progress=progress,
         should_stop=should_stop,
     )
