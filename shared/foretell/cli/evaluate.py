@@ -74,8 +74,8 @@ def _evaluate(
         bad.add(rejection.row)
         why = "; ".join(map(str, rejection.violations))
         rejected.append(f"{table.source}:{table.lines[rejection.row]}: {why}")
-    measured = np.isfinite(metrics).any(axis=1)
-    kept = np.array([i for i in range(len(table)) if i not in bad and measured[i]], dtype=np.int64)
+    measured = np.flatnonzero(np.isfinite(metrics).any(axis=1)).tolist()
+    kept = np.array([i for i in measured if i not in bad], dtype=np.int64)
     if not len(kept):
         names = ", ".join(metric.source_column for metric in predictor.schema.metrics)
         first = f"; the first row: {rejected[0]}" if rejected else ""
