@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from foretell.errors import Unavailable
@@ -48,13 +49,37 @@ class Drain:
         finally:
             self._waiting.discard(task)
 
+    async def news(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
+        """Yield the items of a watcher as they come; see `waiting`.
+
+        For iterators whose code may not let go when it is cancelled: in Python 3.11
+        `asyncio.wait_for`, which redis uses, loses a cancellation now and then. They run in a
+        task of their own, which nobody waits for in the end.
+        """
+        while True:
+            step = asyncio.ensure_future(items.__anext__())
+            step.add_done_callback(_forget)
+            try:
+                await self.waiting(partial(asyncio.wait, [step]))
+                yield step.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                step.cancel()
+
     async def each(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
-        """Yield the items of a caller or a watcher as they come; see `waiting`."""
+        """Yield the messages of a caller as they come; see `waiting`."""
         while True:
             try:
                 yield await self.waiting(items.__anext__)
             except StopAsyncIteration:
                 return
+
+
+def _forget(step: asyncio.Future[Any]) -> None:
+    """Take note of how a step ended, so that asyncio does not report it as never looked at."""
+    if not step.cancelled():
+        step.exception()
 
 
 def _shutting_down() -> Unavailable:

@@ -181,7 +181,7 @@ class ModelService:
         self, request: model_pb2.WatchJobRequest, context: ServicerContext
     ) -> AsyncIterator[model_pb2.Job]:
         """Stream a job until it is over."""
-        async for job in self._drain.each(self._plane.watch(request.job_id)):
+        async for job in self._drain.news(self._plane.watch(request.job_id)):
             yield model.job_message(job)
 
     async def CancelJob(

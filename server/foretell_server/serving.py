@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -137,6 +137,7 @@ def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    # Again and again: see `Drain.news` about cancellations that get lost.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
