@@ -47,8 +47,11 @@ def toy_schema(workload: str = WORKLOAD, metrics: tuple[str, ...] = ("seconds", 
     )
 
 
-def toy_graph(schema: Schema, shift: float = 0.0) -> bytes:
-    """Return the ONNX graph that the module's docstring describes."""
+def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
+    """Return the ONNX graph that the module's docstring describes.
+
+    `ballast` is how many numbers it carries that change nothing, to weigh as much as a model.
+    """
     metrics = len(schema.metrics)
     size = schema.number_names.index("size")
     kind = schema.category_names.index("kind")
@@ -67,18 +70,25 @@ def toy_graph(schema: Schema, shift: float = 0.0) -> bytes:
         "known_rows": np.array(KNOWN_ROWS, np.float32),
         "no_rows": np.array(0.0, np.float32),
         "flat": np.array([-1], np.int64),
+        "ballast": np.zeros((len(KINDS), 1 + ballast // len(KINDS)), np.float32),
+        "last": np.array([1], np.int64),
     }
     nodes = [
+        helper.make_node("Gather", ["categories", "kind_at"], ["kind"], axis=1),
         helper.make_node("Gather", ["numbers", "size_at"], ["size"], axis=1),
         helper.make_node("IsNaN", ["size"], ["missing"]),
         helper.make_node("Log", ["size"], ["log_size"]),
         helper.make_node("Where", ["missing", "zero", "log_size"], ["filled"]),
         helper.make_node("Cast", ["filled"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["x", "ones"], ["wide"]),
+        helper.make_node("Max", ["kind", "zero_i"], ["kind_row"]),
+        helper.make_node("Reshape", ["kind_row", "flat"], ["kind_rows"]),
+        helper.make_node("Gather", ["ballast", "kind_rows"], ["weights"], axis=0),
+        helper.make_node("ReduceSum", ["weights", "last"], ["weight"], keepdims=1),
+        helper.make_node("Add", ["x", "weight"], ["weighed"]),
+        helper.make_node("Mul", ["weighed", "ones"], ["wide"]),
         helper.make_node("Add", ["wide", "shift"], ["location"]),
         helper.make_node("Mul", ["wide", "zero_f"], ["nothing"]),
         helper.make_node("Add", ["nothing", "scales"], ["scale"]),
-        helper.make_node("Gather", ["categories", "kind_at"], ["kind"], axis=1),
         helper.make_node("Less", ["kind", "zero_i"], ["unknown"]),
         helper.make_node("Where", ["unknown", "no_rows", "known_rows"], ["rows"]),
         helper.make_node("Where", ["unknown", "unknown_support", "known_support"], ["near"]),
@@ -141,18 +151,25 @@ def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
     )
 
 
-def tiny_bundle(folder: Path, *, shift: float = 0.0, schema: Schema | None = None) -> Manifest:
+def tiny_bundle(
+    folder: Path, *, shift: float = 0.0, schema: Schema | None = None, ballast: int = 0
+) -> Manifest:
     """Write a bundle into `folder` that predicts size · exp(shift) for every metric."""
     mine = schema or toy_schema()
-    return write_bundle(folder, toy_graph(mine, shift), toy_manifest(mine, shift))
+    return write_bundle(folder, toy_graph(mine, shift, ballast), toy_manifest(mine, shift))
 
 
 def publish_tiny(
-    registry: Path, scratch: Path, *, shift: float = 0.0, schema: Schema | None = None
+    registry: Path,
+    scratch: Path,
+    *,
+    shift: float = 0.0,
+    schema: Schema | None = None,
+    ballast: int = 0,
 ) -> str:
     """Publish a tiny bundle as current and return its version."""
     folder = scratch / f"bundle-{next(_seconds)}"
-    manifest = tiny_bundle(folder, shift=shift, schema=schema)
+    manifest = tiny_bundle(folder, shift=shift, schema=schema, ballast=ballast)
     return FolderRegistry(registry).publish(
         manifest.workload, folder, promote=True, who="test", why="test"
     )

@@ -1,0 +1,209 @@
+"""Hot swaps under continuous load: what fails, and what memory it costs.
+
+    python -m benchmarks.swaps --swaps 100
+
+A server process answers clients that never pause, while bundles of the size of a real one are
+published, one after the other. Each swap is over when an answer names the new bundle. Memory is
+the server's resident set, before (after some swaps to warm up) and after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+import grpc
+import psutil
+from foretell.broker import free_port
+from foretell.client.channel import Stubs
+from foretell.v1 import prediction_pb2
+
+from tests.bundles import publish_tiny
+
+WARM_UP_SWAPS = 10
+BALLAST = 500_000
+"""Numbers in each graph: 2 MB, as a boosted ensemble of several metrics has."""
+MIB = 1024 * 1024
+
+
+@dataclass
+class Load:
+    """What the clients saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    _versions: set[str] = field(default_factory=set)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, address: str) -> None:
+        """Predict without a pause; a failed call is counted and not repeated."""
+        # Without the client's own retries: they would hide what fails.
+        with grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel:
+            predict = Stubs(channel).prediction.Predict
+            size = 1.0
+            while not self._over.is_set():
+                size += 1
+                request = prediction_pb2.PredictRequest(workload="toy")
+                request.features["kind"].text = "big"
+                request.features["size"].number = size
+                began = time.perf_counter()
+                try:
+                    answer = predict(request, timeout=30)
+                except grpc.RpcError as error:
+                    self.failures.append(str(error))
+                    continue
+                self.seconds.append(time.perf_counter() - began)
+                version = answer.provenance.bundle_version
+                if version not in self._versions:
+                    with self._news:
+                        self._versions.add(version)
+                        self._news.notify_all()
+
+    def wait_for(self, version: str) -> None:
+        """Wait until some answer names this bundle."""
+        with self._news:
+            if not self._news.wait_for(lambda: version in self._versions, 60):
+                raise click.ClickException(f"{version} does not answer")
+
+    def end(self) -> None:
+        """Tell the clients to stop."""
+        self._over.set()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run's numbers."""
+
+    swaps: int
+    requests: int
+    failed: int
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    swap_p50_ms: float
+    """From publishing to the first answer by the new bundle."""
+    swap_max_ms: float
+    rss_before_mib: float
+    rss_after_mib: float
+    growth: float
+    """Of the resident memory, over the swaps after the warm-up."""
+
+
+def measure(swaps: int, clients: int) -> Result:
+    """Run one server through so many swaps."""
+    folder = Path(tempfile.mkdtemp(prefix="foretell-swaps-"))
+    load, took, rss = Load(), [], []
+    try:
+        registry = folder / "registry"
+        publish_tiny(registry, folder, ballast=BALLAST)
+        with _server(registry) as (process, address):
+            _await_serving(address)
+            askers = [threading.Thread(target=load.ask, args=(address,)) for _ in range(clients)]
+            began = time.perf_counter()
+            for asker in askers:
+                asker.start()
+            try:
+                for i in range(WARM_UP_SWAPS + swaps):
+                    if i == WARM_UP_SWAPS:
+                        rss.append(process.memory_info().rss)
+                    took.append(_swap(registry, folder, load, i))
+                rss.append(process.memory_info().rss)
+            finally:
+                load.end()
+                for asker in askers:
+                    asker.join()
+            elapsed = time.perf_counter() - began
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Result(
+        swaps=swaps,
+        requests=len(load.seconds) + len(load.failures),
+        failed=len(load.failures),
+        requests_per_s=len(load.seconds) / elapsed,
+        p50_ms=1000 * statistics.median(load.seconds),
+        p99_ms=1000 * statistics.quantiles(load.seconds, n=100)[98],
+        swap_p50_ms=1000 * statistics.median(took[WARM_UP_SWAPS:]),
+        swap_max_ms=1000 * max(took[WARM_UP_SWAPS:]),
+        rss_before_mib=rss[0] / MIB,
+        rss_after_mib=rss[1] / MIB,
+        growth=rss[1] / rss[0] - 1,
+    )
+
+
+def _swap(registry: Path, folder: Path, load: Load, number: int) -> float:
+    version = publish_tiny(registry, folder, shift=number / 1000, ballast=BALLAST)
+    began = time.perf_counter()
+    load.wait_for(version)
+    seconds = time.perf_counter() - began
+    # What was made for publishing is not needed any more.
+    for made in folder.glob("bundle-*"):
+        shutil.rmtree(made)
+    return seconds
+
+
+@contextmanager
+def _server(registry: Path) -> Iterator[tuple[psutil.Process, str]]:
+    port = free_port()
+    variables = {
+        "FORETELL_REGISTRY": str(registry),
+        "FORETELL_PORT": str(port),
+        "FORETELL_REGISTRY_POLL_S": "0.02",
+        "FORETELL_BROKER_URL": "redis://127.0.0.1:1/0",
+        "FORETELL_LOG_LEVEL": "error",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foretell_server"], env={**os.environ, **variables}
+    )
+    try:
+        yield psutil.Process(process.pid), f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_serving(address: str) -> None:
+    with grpc.insecure_channel(address) as channel, suppress(grpc.RpcError):
+        request = prediction_pb2.PredictRequest(workload="toy")
+        Stubs(channel).prediction.Predict(request, timeout=30, wait_for_ready=True)
+
+
+@click.command()
+@click.option("--swaps", default=100, show_default=True, help="How many swaps to measure.")
+@click.option("--clients", default=4, show_default=True, help="How many clients ask at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def main(swaps: int, clients: int, as_json: bool) -> None:
+    """Swap bundles under load and print what it cost."""
+    result = measure(swaps, clients)
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+        return
+    click.echo(f"{result.swaps} hot swaps under the load of {clients} clients")
+    click.echo(f"  requests          {result.requests:>10,}   failed {result.failed}")
+    click.echo(
+        f"  requests/s        {result.requests_per_s:>10,.0f}   "
+        f"p50 {result.p50_ms:.2f} ms, p99 {result.p99_ms:.2f} ms"
+    )
+    click.echo(
+        f"  publish to answer {result.swap_p50_ms:>7,.0f} ms   at most {result.swap_max_ms:,.0f} ms"
+    )
+    click.echo(
+        f"  resident memory   {result.rss_before_mib:>6.1f} MiB   then "
+        f"{result.rss_after_mib:.1f} MiB ({result.growth:+.1%})"
+    )
+
+
+if __name__ == "__main__":
+    main()
