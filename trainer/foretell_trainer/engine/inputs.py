@@ -24,6 +24,13 @@ Flags = NDArray[np.bool_]
 MISSING_MARK = -12.0
 """What the trees see for a missing value: below every standardised one, so a split finds it."""
 
+_OFF_CENTRE = 1e-3
+"""By how many deviations numbers are centred beside their mean.
+
+LightGBM likes to split at 0, and a value that is the mean would come out as 0 give or take its
+last digit, in which the logs of two libraries differ. Evenly measured powers of 2 are like that.
+"""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -107,6 +114,12 @@ class InputMap:
         raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
         clipped = np.where(absent, 0.0, (raw - self.raw_mean) / self.raw_deviation)
         return Inputs(standard, clipped, missing, codes, excess)
+
+    @property
+    def typical(self) -> Floats:
+        """What a missing number is taken for where one is needed: the mean, [F]."""
+        logs = np.exp(np.where(self.is_log, self.mean, 0.0))
+        return np.where(self.is_log, logs, self.mean)
 
     def for_trees(self, inputs: Inputs) -> Floats:
         """Return the numbers for the trees: missing is a mark, if it was ever seen missing."""
@@ -258,6 +271,7 @@ def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
         logs = np.log(np.maximum(values, floor))
     scaled = np.where(unfitted.is_log, logs, values)
     mean, deviation = _moments(scaled, present)
+    mean = mean + _OFF_CENTRE * deviation
     standard = (scaled - mean) / deviation
     lowest, highest = _extremes(standard, present)
     log_columns = np.flatnonzero(unfitted.is_log)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from foretell.schema import Link, Schema
 
 from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats, InputMap
+from foretell_trainer.engine.inputs import Floats, GraphInputs, InputMap
 
 _TOLERANCE = 0.02
 """The median error, in logs, up to which the data is taken to obey a declared identity."""
@@ -28,6 +29,7 @@ class Derived:
     def offset(self, inputs: InputMap, numbers: Floats, categories: np.ndarray) -> Floats:
         """Return what is added to power · location of the source, [n]."""
         values, _ = inputs.joined(numbers, categories)
+        values = np.where(np.isnan(values), inputs.typical, values)
         total = np.full(len(numbers), self.constant)
         for position, power in self.numbers:
             total += power * np.log(np.maximum(values[:, position], inputs.floor[position]))
@@ -37,29 +39,44 @@ class Derived:
 def derived_metrics(schema: Schema, numbers: Floats, metrics: Floats) -> list[Derived]:
     """Return the metrics to derive: those whose declared identity holds in the data.
 
-    A link is used when it names one other metric, both are on a log scale, its features are
-    never missing, and the rows that have both metrics obey it.
+    A link is used when it names one other metric that is not derived itself, both are on a log
+    scale, its features are never missing, and the rows that have both metrics obey it.
     """
     found: list[Derived] = []
     for link in schema.links:
         candidate = _candidate(schema, link)
-        taken = {d.metric for d in found} | {d.source for d in found}
-        if candidate and candidate.metric not in taken and _holds(candidate, numbers, metrics):
+        if candidate and _is_free(candidate, found) and _holds(candidate, numbers, metrics):
             found.append(candidate)
     return found
 
 
-def derived_to_onnx(graph: GraphBuilder, derived: Derived, values: str, location: str) -> str:
-    """Add the location of a derived metric to a graph; [n, 1] from [n, 1] of its source."""
+def derived_to_onnx(
+    graph: GraphBuilder, derived: Derived, mapping: InputMap, inputs: GraphInputs, location: str
+) -> str:
+    """Add the location of a derived metric to a graph; [n, 1] from [n, 1] of its source.
+
+    MUST compute the same as `Derived.offset`.
+    """
     power = graph.constant(np.array([derived.power]))
     total = graph.add("Mul", location, power)
     total = graph.add("Add", total, graph.constant(np.array([derived.constant])))
     for position, exponent in derived.numbers:
-        logs = graph.add("Log", graph.columns(values, np.array([position])))
+        own = np.array([position])
+        # A missing value is 1 among the values, so this adds what makes it the typical one.
+        to_typical = graph.constant(mapping.typical[own] - 1.0)
+        absent = graph.add("Mul", graph.columns(inputs.missing, own), to_typical)
+        value = graph.add("Add", graph.columns(inputs.values, own), absent)
+        logs = graph.add("Log", graph.add("Max", value, graph.constant(mapping.floor[own])))
         total = graph.add(
             "Add", total, graph.add("Mul", logs, graph.constant(np.array([exponent])))
         )
     return total
+
+
+def _is_free(candidate: Derived, found: Sequence[Derived]) -> bool:
+    """Return whether a metric can be derived beside those that already are."""
+    derived, sources = {d.metric for d in found}, {d.source for d in found}
+    return candidate.metric not in derived | sources and candidate.source not in derived
 
 
 def _candidate(schema: Schema, link: Link) -> Derived | None:

@@ -15,6 +15,9 @@ from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow
 _MASKED_SHARE = 0.3
 """The share of rows that the trees see a second time as if one of their ids were unknown."""
 
+_FEWEST_ROWS = 20
+"""With fewer rows the base stands alone: trees would learn the noise, or refuse to grow."""
+
 
 @dataclass(frozen=True)
 class Location:
@@ -51,7 +54,7 @@ def fit_location(
     """Fit base and trees of one metric for a given number of rounds."""
     base = fit_linear(inputs, target, layout)
     bare = Location(input_map, base, None)
-    if settings.rounds == 0:
+    if settings.rounds == 0 or len(target) < _FEWEST_ROWS:
         return bare
     features, residual = _training_rows(bare, inputs, target, ids, settings.seed)
     trees = grow(features, residual, settings, should_stop=should_stop)
@@ -70,7 +73,7 @@ def choose_rounds(
 ) -> TreeSettings:
     """Return the settings with the number of rounds at which held-out rows stop improving."""
     kept, held = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
-    if len(kept) < 20 or len(held) < 5:
+    if len(kept) < _FEWEST_ROWS or len(held) < 5:
         return replace(settings, rounds=0)
     base = fit_linear(inputs.take(kept), target[kept], layout)
     bare = Location(input_map, base, None)
