@@ -9,6 +9,8 @@ fit; here the next worker puts them back as soon as their owner has not been hea
 from __future__ import annotations
 
 import json
+import secrets
+import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -55,7 +57,7 @@ class Attendance:
 
     def leave(self) -> None:
         """Say that this worker stops; what it has not acknowledged is free to be taken over."""
-        self.client.delete(_alive_key(self.worker))
+        strike_off(self.client, self.worker)
 
     def take_over(self) -> int:
         """Put back what absent workers of the same queue had taken; return how many messages."""
@@ -74,6 +76,16 @@ class Attendance:
             name = worker.decode()
             if queue.decode() == self.queue and not self.client.exists(_alive_key(name)):
                 yield name
+
+
+def strike_off(client: redis.Redis, worker: str) -> None:
+    """Say of a worker that it is dead, so that nobody waits to find out."""
+    client.delete(_alive_key(worker))
+
+
+def new_name(queue: str) -> str:
+    """Return a name for a worker that no worker ever had."""
+    return f"{queue}@{socket.gethostname()}:{secrets.token_hex(8)}"
 
 
 def present(client: redis.Redis, queue: str) -> list[str]:

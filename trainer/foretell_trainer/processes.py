@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +18,11 @@ from typing import Self
 import redis
 from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE
 from foretell.errors import Unavailable
+from foretell.jobs import reaching_broker
 from foretell.logs import get_logger
 from foretell.settings import Settings
 
-from foretell_trainer.attendance import present
+from foretell_trainer.attendance import new_name, present, strike_off
 
 QUEUES = (INGEST_QUEUE, TRAIN_QUEUE)
 
@@ -33,13 +35,19 @@ WATCH_EVERY_S = 0.2
 _log = get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class _Worker:
+    name: str
+    process: subprocess.Popen[bytes]
+
+
 class WorkerProcesses:
     """One worker process for each queue; a context manager.
 
     Args:
         settings: what the workers are configured with; it travels in their environment.
         queues: which queues are worked on.
-        program: the module to run, ``python -m program QUEUE``.
+        program: the module to run, as ``python -m program QUEUE NAME``.
     """
 
     def __init__(
@@ -51,7 +59,7 @@ class WorkerProcesses:
         self.settings = settings
         self.queues = tuple(queues)
         self._program = program
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, _Worker] = {}
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -62,7 +70,7 @@ class WorkerProcesses:
             Unavailable: one of them did not get ready.
         """
         for queue in self.queues:
-            self._processes[queue] = self._spawn(queue)
+            self._workers[queue] = self._spawn(queue)
         try:
             self._wait_ready()
         except BaseException:
@@ -75,40 +83,44 @@ class WorkerProcesses:
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join()
-        for process in self._processes.values():
-            process.terminate()
+        for worker in self._workers.values():
+            worker.process.terminate()
         deadline = time.monotonic() + STOP_WITHIN_S
-        for process in self._processes.values():
+        for worker in self._workers.values():
             try:
-                process.wait(max(deadline - time.monotonic(), 0))
+                worker.process.wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
                 # Nothing is lost: the broker still has what was not acknowledged.
-                _kill_group(process)
-                process.wait()
+                _kill_group(worker.process)
+                worker.process.wait()
+            self._strike_off(worker)
 
     def pid(self, queue: str) -> int:
         """Return the process id of a queue's worker."""
-        return self._processes[queue].pid
+        return self._workers[queue].process.pid
 
-    def _spawn(self, queue: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", self._program, queue],
+    def _spawn(self, queue: str) -> _Worker:
+        name = new_name(queue)
+        process = subprocess.Popen(
+            [sys.executable, "-m", self._program, queue, name],
             env={**os.environ, **_environment(self.settings)},
             # Logs go to standard error; what Celery prints beside them is of no use to anybody.
             stdout=subprocess.DEVNULL,
             # Ctrl-C goes to the foreground group; whoever started us decides the order.
             start_new_session=True,
         )
+        return _Worker(name, process)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         waiting = set(self.queues)
-        with redis.Redis.from_url(self.settings.broker_url, socket_timeout=5) as client:
-            while waiting:
-                pids = {queue: self._processes[queue].pid for queue in waiting}
-                waiting -= {q for q, pid in pids.items() if pid in _present_pids(client, q)}
+        with reaching_broker(), self._client() as client:
+            while True:
+                waiting -= {q for q in waiting if self._workers[q].name in present(client, q)}
+                if not waiting:
+                    return
                 for queue in waiting:
-                    code = self._processes[queue].poll()
+                    code = self._workers[queue].process.poll()
                     if code is not None:
                         raise Unavailable(f"the {queue} worker", f"it ended with code {code}")
                 if time.monotonic() > deadline:
@@ -118,13 +130,22 @@ class WorkerProcesses:
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_EVERY_S):
-            for queue, process in list(self._processes.items()):
-                code = process.poll()
+            for queue, worker in list(self._workers.items()):
+                code = worker.process.poll()
                 if code is not None:
                     _log.error("worker died; starting it again", queue=queue, code=code)
+                    self._strike_off(worker)
                     if self._stopping.wait(RESTART_PAUSE_S):
                         return
-                    self._processes[queue] = self._spawn(queue)
+                    self._workers[queue] = self._spawn(queue)
+
+    def _strike_off(self, worker: _Worker) -> None:
+        """Let the next worker take over at once what this one, now dead, had taken."""
+        with suppress(redis.RedisError), self._client() as client:
+            strike_off(client, worker.name)
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.settings.broker_url, socket_timeout=5)
 
     def __enter__(self) -> Self:
         self.start()
@@ -157,11 +178,6 @@ def work(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _present_pids(client: redis.Redis, queue: str) -> set[int]:
-    # MUST match the names that make_worker_app gives: queue@host:pid:random
-    return {int(name.rsplit(":", 2)[1]) for name in present(client, queue)}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -10,10 +10,10 @@ import redis
 from foretell.logs import get_logger
 from redis.exceptions import LockError, LockNotOwnedError
 
-HELD_S = 9.0
+HELD_S = 6.0
 """How long a turn outlives a holder that was killed."""
-RENEWED_EVERY_S = 3.0
-WAIT_S = 3.0
+RENEWED_EVERY_S = 1.5
+WAIT_S = 1.0
 
 _log = get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """A worker process: one for each queue, so that a fit never blocks ingest.
 
-``python -m foretell_trainer.worker QUEUE`` runs one, with the settings of the environment;
+``python -m foretell_trainer.worker QUEUE [NAME]`` runs one, with the settings of the environment;
 `foretell_trainer.processes` runs all of them.
 """
 
@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 import signal
-import socket
 import sys
 import warnings
 from typing import Any
@@ -26,7 +24,7 @@ from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE, make_app
 from foretell.settings import Settings, load_settings
 
 from foretell_trainer import transport
-from foretell_trainer.attendance import Attendance
+from foretell_trainer.attendance import Attendance, new_name
 from foretell_trainer.consumer import AttendanceStep
 from foretell_trainer.runs import Fit, fit_with_engine
 from foretell_trainer.tasks import Resources, register_tasks
@@ -37,10 +35,8 @@ TASKS_PER_PROCESS = {INGEST_QUEUE: 2000, TRAIN_QUEUE: 20}
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def make_worker_app(settings: Settings, queue: str, fit: Fit = fit_with_engine) -> Celery:
+def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Celery:
     """Return the Celery application of a worker of one queue, with all tasks."""
-    # MUST match what foretell_trainer.processes reads the process id from.
-    name = f"{queue}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     app = make_app(settings.broker_url)
     app.conf.update(
         broker_transport=transport.NAME,
@@ -64,12 +60,17 @@ def make_worker_app(settings: Settings, queue: str, fit: Fit = fit_with_engine) 
     return app
 
 
-def run_worker(settings: Settings, queue: str, fit: Fit = fit_with_engine) -> int:
-    """Run the worker of one queue in this process until it is stopped; return its exit code."""
+def run_worker(
+    settings: Settings, queue: str, name: str = "", *, fit: Fit = fit_with_engine
+) -> int:
+    """Run the worker of one queue in this process until it is stopped; return its exit code.
+
+    ``name`` tells it from all workers that ever were; without one it gives itself one.
+    """
     logs.configure(settings.log_level, settings.log_format)
     # Celery warns of root for the sake of pickles; there are none here.
     warnings.simplefilter("ignore", SecurityWarning)
-    app = make_worker_app(settings, queue, fit)
+    app = make_worker_app(settings, queue, name or new_name(queue), fit)
     # Connected weakly otherwise, and gone before the first fork.
     worker_process_init.connect(_die_with_parent, weak=False)
     worker = app.Worker(
@@ -98,4 +99,4 @@ def _die_with_parent(**_signal: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_worker(load_settings(), sys.argv[1]))
+    sys.exit(run_worker(load_settings(), *sys.argv[1:]))

@@ -1,8 +1,8 @@
 """A worker of the queue `train` whose fit is in the test's hands, instead of the engine's.
 
-``python -m tests.integration.trainer.fit_at_will train``. The fit adds its process id to the file
-`begun` in the data folder, goes on when a file `go` is there, and then writes a real, tiny
-bundle. A spec with ``"fail": TEXT`` makes it fail.
+It is run as ``python -m tests.integration.trainer.fit_at_will train NAME``. The fit adds its
+process id to the file `begun` in the data folder, goes on when a file `go` is there, and then
+writes a real, tiny bundle. A spec with ``"fail": TEXT`` makes it fail.
 """
 
 from __future__ import annotations
@@ -51,4 +51,4 @@ def fit(
 
 
 if __name__ == "__main__":
-    sys.exit(run_worker(load_settings(), sys.argv[1], fit))
+    sys.exit(run_worker(load_settings(), *sys.argv[1:], fit=fit))
