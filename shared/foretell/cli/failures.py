@@ -8,6 +8,7 @@ import click
 
 from foretell.errors import Cancelled, ForetellError, InvalidInput
 
+LONGEST_VALUE = 200
 USAGE, FAILED, CANCELLED = 2, 1, 130
 
 
@@ -56,4 +57,10 @@ def _foretell(error: ForetellError) -> str:
     if isinstance(error, InvalidInput) and "\n" in error.message:
         first, *rest = error.message.splitlines()
         return f"{first} (and {len(rest)} more)"
-    return one_line(error.message)
+    line = one_line(error.message)
+    if isinstance(error, InvalidInput) and error.violations:
+        # Over gRPC the value travels beside the message; on one line it has to be in it.
+        value = one_line(error.violations[0].value)
+        shown = value and value not in line and len(value) <= LONGEST_VALUE
+        return f"{line} ({value})" if shown else line
+    return line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,19 +156,37 @@ def show(workload: str, version: str, registry: Path | None, as_json: bool) -> N
     click.echo(f"  made       {manifest.created_at:%Y-%m-%d %H:%M:%S %Z}")
     click.echo(f"  trained on {lineage.rows} rows from {', '.join(lineage.sources) or 'unnamed'}")
     click.echo(f"  snapshot   sha256 {lineage.snapshot_sha256}")
-    for line in _report_lines(manifest.evaluation):
-        click.echo(f"  {line}")
+    rows = _report_rows(manifest.evaluation)
+    if rows:
+        click.echo("  report card, of forecasts made out of fold:")
+        header = [
+            "metric",
+            "split",
+            "rows",
+            "median error",
+            "mean error",
+            "80 % holds",
+            "95 % holds",
+        ]
+        output.print_table(header, rows, indent=4)
 
 
-def _report_lines(card: object, path: str = "") -> list[str]:
-    """Return the plain numbers of a report card, one line per dictionary that has any."""
-    if not isinstance(card, dict):
-        return []
-    plain = {k: v for k, v in card.items() if isinstance(v, int | float | str)}
-    text = ", ".join(
-        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in plain.items()
-    )
-    lines = [f"{path}: {text}" if path else text] if plain else []
-    for key, value in card.items():
-        lines += _report_lines(value, f"{path}.{key}" if path else str(key))
-    return lines
+def _report_rows(card: Mapping[str, Any]) -> list[list[str]]:
+    """Return the lines of a report card, one per metric and split."""
+    return [
+        [
+            metric,
+            split,
+            str(found.get("rows", "")),
+            _percent(found.get("median_ape")),
+            _percent(found.get("mape")),
+            _percent(found.get("coverage", {}).get("0.8")),
+            _percent(found.get("coverage", {}).get("0.95")),
+        ]
+        for metric, about in card.get("metrics", {}).items()
+        for split, found in about.get("splits", {}).items()
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,17 @@ def share_inside(runs: Sequence[HeldOut], metric: str) -> tuple[int, int]:
     """Return how many runs lie inside their intervals, and of how many that is known."""
     known = [inside for run in runs if (inside := run.inside(metric)) is not None]
     return sum(known), len(known)
+
+
+def pace_change(before: Sequence[Measurement], after: Sequence[Measurement]) -> float | None:
+    """Return how much longer the yardstick took beside the later runs; None if it is not known.
+
+    Each run is preceded by a fixed piece of work, `pace_s`; these are compared by their medians.
+    """
+    paces = [[run.pace_s for run in runs if run.pace_s] for runs in (before, after)]
+    if not all(paces):
+        return None
+    return statistics.median(paces[1]) / statistics.median(paces[0]) - 1
 
 
 def observation_of(run: Measurement) -> dict[str, Any]:

@@ -19,6 +19,9 @@ class DemoResult:
 
     runs_measured: int
     repeat_noise: float | None
+    pace_change: float | None
+    """How much longer a fixed piece of work took while the held-out runs ran than while the
+    training runs were measured: 0.1 is 10 %. The machine's own drift; no forecast knew of it."""
     first_version: str
     second_version: str
     held_out: Sequence[HeldOut]
@@ -33,6 +36,7 @@ class DemoResult:
         return {
             "runs_measured": self.runs_measured,
             "repeat_noise": self.repeat_noise,
+            "pace_change": self.pace_change,
             "bundles": [self.first_version, self.second_version],
             "inside": {
                 metric: {"asked": 0.8, "inside": count, "of": known}

@@ -19,6 +19,7 @@ from foretell.demo.outcomes import HeldOut, share_inside
 if TYPE_CHECKING:
     from foretell.demo.result import DemoResult
 
+PACE_WORTH_SAYING = 0.05
 WIDTH_WITH_MEMORY = 126
 """Columns of text that the whole table takes; a narrower terminal gets the durations alone."""
 
@@ -146,6 +147,13 @@ def _conclusions(result: DemoResult) -> list[str]:
     if result.repeat_noise is not None:
         noise = f"{100 * result.repeat_noise:.1f} %"
         lines.append(f"this machine: repeats of one and the same run lay {noise} from their median")
+    if result.pace_change is not None and abs(result.pace_change) > PACE_WORTH_SAYING:
+        what = "slower" if result.pace_change > 0 else "faster"
+        share = f"{100 * abs(result.pace_change):.0f} %"
+        lines.append(
+            f"and the machine itself was {share} {what} while these ran than while it was learned "
+            "from (others use it too); no forecast could know that"
+        )
     served = result.served
     lines += [
         f"bundles: {result.first_version}, then {result.second_version}, without a restart",

@@ -16,7 +16,7 @@ from foretell.cli.measure import describe
 from foretell.cli.output import numbers_text
 from foretell.client import Client, Job
 from foretell.demo.load import BackgroundLoad, Served
-from foretell.demo.outcomes import WORKLOAD, HeldOut, observation_of, share_inside
+from foretell.demo.outcomes import WORKLOAD, HeldOut, observation_of, pace_change, share_inside
 from foretell.demo.result import DemoResult
 from foretell.demo.screen import Screen, Step
 from foretell.demo.stored import StoredRows
@@ -122,6 +122,7 @@ class _Story:
         result = DemoResult(
             runs_measured=len(measured.runs),
             repeat_noise=measured.repeat_noise(),
+            pace_change=pace_change(measured.runs, [run.measurement for run in held_out]),
             first_version=first,
             second_version=second,
             held_out=held_out,
