@@ -46,6 +46,11 @@ class LiveBundle:
         """What the bundle says of itself."""
         return self.predictor.manifest
 
+    @property
+    def plans_kept(self) -> int:
+        """How many plans are remembered."""
+        return len(self._plans)
+
     def plan(self, options: Options) -> Plan:
         """Return the plan of these options; InvalidInput when this schema cannot meet them."""
         if options is DEFAULT_OPTIONS:
@@ -53,9 +58,10 @@ class LiveBundle:
         plan = self._plans.get(options)
         if plan is None:
             plan = compile_plan(options, self.predictor.schema)
-            # Options come from callers: keep the usual ones, and no more than that.
-            if len(self._plans) < _REMEMBERED_PLANS:
-                self._plans[options] = plan
+            # Options come from callers, who may send any number. The usual ones are soon back.
+            if len(self._plans) >= _REMEMBERED_PLANS:
+                self._plans = {}
+            self._plans[options] = plan
         return plan
 
 

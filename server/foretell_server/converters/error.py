@@ -13,10 +13,11 @@ from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "foretell.v1"
 
-# Clients take 8 KiB of metadata unless told otherwise, and drop the whole answer above that. The
-# message travels there twice, once by itself.
-_MOST_MESSAGE = 1000
-_MOST_DETAILS = 4000
+# In bytes. Clients take 8 KiB of metadata unless told otherwise, and drop the whole answer above
+# that. The message travels there twice: in the details, which are base64, and by itself, where
+# each byte that is not ASCII takes three.
+_MOST_MESSAGE = 750
+_MOST_DETAILS = 2800
 
 _RETRY_AFTER_S = 1
 
@@ -71,4 +72,8 @@ def _packed(detail: Message) -> AnyMessage:
 
 
 def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Return a text that has at most so many bytes."""
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - 3].decode(errors="ignore") + "…"

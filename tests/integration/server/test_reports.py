@@ -16,8 +16,10 @@ import redis
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK
 from foretell.observation import Observation
 from foretell.v1 import observation_pb2
+from foretell_trainer.messages import check_messages
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tests.bundles import toy_schema
 from tests.integration.server.conftest import RunningServer, StartServer
 
 
@@ -105,6 +107,30 @@ def test_bad_observation_is_rejected_alone_and_kept(
     assert bad.rejection.message
     sent = [o["id"] for message in queued(broker) for o in message["observations"]]
     assert sorted(sent) == sorted(["good", bad.observation_id])
+
+
+def test_server_and_trainer_reject_the_same(reporting: RunningServer, broker: str) -> None:
+    """What the server rejects the trainer keeps as rejected, and it stores all the rest."""
+    timeless = observed("timeless")
+    timeless.ClearField("observe_time")
+    empty = observed("empty")
+    empty.features["hot"].Clear()
+    wrong = observed("wrong")
+    wrong.features["size"].number = math.inf
+    batch = [
+        observed("good"),
+        timeless,
+        empty,
+        wrong,
+        observed("unknown metric", metrics={"minutes": 1.0}),
+        observed("nan", metrics={"seconds": math.nan}),
+        observed("ended strangely", outcome=77),
+    ]
+    rejected = {a.observation_id for a in report(reporting, *batch) if a.HasField("rejection")}
+    (message,) = queued(broker)
+    checked = check_messages(toy_schema(), message["observations"])
+    assert {row.observation_id for row in checked.rejected} == rejected
+    assert checked.observations.column("observation_id").to_pylist() == ["good"]
 
 
 def test_bad_feature_and_missing_time_are_named(reporting: RunningServer) -> None:

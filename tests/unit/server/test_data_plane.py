@@ -1,0 +1,120 @@
+"""The data plane answers in-process, without a socket or a message."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foretell.columns import Coded, Column
+from foretell.errors import Cancelled, InvalidInput
+from foretell.predictor import Predictor
+from foretell_server.data_plane import SLICE_ROWS, DataPlane, Question, TableQuestion
+from foretell_server.options import CostQuestion, DeadlineQuestion, Options, compile_plan
+from foretell_server.shelf import LiveBundle
+
+from tests.bundles import tiny_bundle, toy_schema
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> LiveBundle:
+    """A tiny bundle, loaded."""
+    folder: Path = tmp_path_factory.mktemp("bundle")
+    tiny_bundle(folder)
+    return LiveBundle(Predictor.load(folder))
+
+
+def table(rows: int, options: Options | None = None) -> TableQuestion:
+    """Return a question about big toys of size 1, 2, …"""
+    columns: dict[str, Column] = {
+        "size": np.arange(1.0, rows + 1),
+        "kind": Coded(("big",), np.zeros(rows, dtype=np.int64)),
+    }
+    return TableQuestion(columns, rows, options or Options())
+
+
+def test_one_item(bundle: LiveBundle) -> None:
+    """A question about one item has an answer of one row."""
+    answers = DataPlane(10).predict(bundle, Question({"size": 5.0, "kind": "big"}))
+    assert len(answers) == 1
+    assert answers.metrics[0].median[0] == pytest.approx(5.0, rel=1e-5)
+    assert answers.bundle_version == bundle.version
+
+
+def test_slices_are_joined_without_a_seam(bundle: LiveBundle) -> None:
+    """A table longer than a slice is answered as if it were one."""
+    rows = 2 * SLICE_ROWS + 17
+    options = Options(
+        quantiles=(0.9,),
+        deadlines=(DeadlineQuestion("kb", 100.0),),
+        costs=(CostQuestion("seconds", 9.0, 1.0),),
+        support_floor=0.5,
+    )
+    answers = DataPlane(rows).predict_table(bundle, table(rows, options))
+    sizes = np.arange(1.0, rows + 1)
+    seconds, kb = answers.metrics
+    assert len(answers) == len(answers.tiers) == len(answers.unknown) == rows
+    np.testing.assert_allclose(seconds.median, sizes, rtol=1e-4)
+    np.testing.assert_allclose(seconds.quantiles[0][1], seconds.reservations[0][1])
+    assert np.all(np.diff(kb.deadlines[0][1]) <= 0)
+    assert not answers.abstained.any()
+
+
+def test_work_stops_when_nobody_waits(bundle: LiveBundle) -> None:
+    """Once the caller has gone, no further slice is worked on."""
+    asked = iter([False, True])
+    with pytest.raises(Cancelled):
+        DataPlane(10**6).predict_table(bundle, table(3 * SLICE_ROWS), lambda: next(asked))
+    assert list(asked) == []
+
+
+@pytest.mark.parametrize("rows", [0, 11])
+def test_rows_are_limited(bundle: LiveBundle, rows: int) -> None:
+    """No rows, or more than the limit, are refused."""
+    with pytest.raises(InvalidInput, match="row"):
+        DataPlane(10).predict_table(bundle, table(rows))
+
+
+def test_equal_options_are_compiled_once(bundle: LiveBundle) -> None:
+    """The plan of options is kept with the bundle, for all equal options."""
+    assert bundle.plan(Options(quantiles=(0.7,))) is bundle.plan(Options(quantiles=(0.7,)))
+
+
+def test_strange_options_do_not_fill_the_memory(bundle: LiveBundle) -> None:
+    """However many different options callers send, only so many plans are kept."""
+    for i in range(1, 1000):
+        bundle.plan(Options(quantiles=(i / 1000,)))
+    assert bundle.plans_kept <= 256
+
+
+def test_levels_are_computed_once() -> None:
+    """A level that several questions need stands once in the plan, after the interval's ends."""
+    options = Options(
+        metrics=("kb",),
+        quantiles=(0.9, 0.9, 0.25),
+        costs=(CostQuestion("kb", 9.0, 1.0), CostQuestion("kb", 3.0, 1.0)),
+        interval_level=0.9,
+    )
+    plan = compile_plan(options, toy_schema())
+    assert plan.levels[:3] == pytest.approx((0.5, 0.05, 0.95))
+    assert plan.levels[3:] == (0.9, 0.25, 0.75)
+    (kb,) = plan.metrics
+    assert kb.index == 1
+    assert [plan.levels[i] for i in kb.quantiles] == [0.9, 0.9, 0.25]
+    assert [plan.levels[i] for i in kb.reservations] == [0.9, 0.75]
+
+
+def test_costs_that_no_float_can_compare_are_refused() -> None:
+    """Costs so unequal that the level rounds to 0 or 1 are a violation, not a crash."""
+    options = Options(costs=(CostQuestion("kb", 1e300, 1e-300),))
+    with pytest.raises(InvalidInput, match=r"options.costs\[0\]"):
+        compile_plan(options, toy_schema())
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, math.nan, math.inf])
+def test_levels_outside_0_and_1_are_refused(level: float) -> None:
+    """A quantile or interval level must lie between 0 and 1, both excluded."""
+    for options in (Options(quantiles=(level,)), Options(interval_level=level)):
+        with pytest.raises(InvalidInput):
+            compile_plan(options, toy_schema())
