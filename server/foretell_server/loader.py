@@ -35,7 +35,9 @@ class Loader:
         except NotFound as error:
             return Refusal(workload, version, error.message)
         except BundleRejected as error:
-            if isinstance(error.__cause__, OSError):
+            cause = error.__cause__
+            # A file that is missing is the bundle's fault; one that cannot be read may be back.
+            if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
                 raise RegistryUnreachable(error.message) from error
             return Refusal(workload, version, error.why)
         if predictor.manifest.workload != workload:

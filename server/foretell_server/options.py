@@ -120,7 +120,8 @@ def _violations(options: Options, known: Sequence[str]) -> Iterator[Violation]:
     wanted = options.metrics or known
     for i, name in enumerate(options.metrics):
         if name not in known:
-            yield _unknown(f"options.metrics[{i}]", name, known)
+            message = f"the workload has no metric {name!r}; known: {listing(known)}"
+            yield Violation(f"options.metrics[{i}]", name, message)
     for i, level in enumerate(options.quantiles):
         yield from _unless(_is_share, f"options.quantiles[{i}]", level, "between 0 and 1")
     yield from _unless(
@@ -135,12 +136,12 @@ def _violations(options: Options, known: Sequence[str]) -> Iterator[Violation]:
     for i, deadline in enumerate(options.deadlines):
         field = f"options.deadlines[{i}]"
         if deadline.metric not in wanted:
-            yield _unknown(f"{field}.metric", deadline.metric, wanted)
+            yield _not_asked(f"{field}.metric", deadline.metric, wanted)
         yield from _unless(math.isfinite, f"{field}.value", deadline.value, "a finite number")
     for i, cost in enumerate(options.costs):
         field = f"options.costs[{i}]"
         if cost.metric not in wanted:
-            yield _unknown(f"{field}.metric", cost.metric, wanted)
+            yield _not_asked(f"{field}.metric", cost.metric, wanted)
         yield from _unless(_is_positive, f"{field}.under_cost", cost.under_cost, "above 0")
         yield from _unless(_is_positive, f"{field}.over_cost", cost.over_cost, "above 0")
         if _is_positive(cost.under_cost) and _is_positive(cost.over_cost):
@@ -162,8 +163,8 @@ def _unless(
         yield Violation(field, f"{value:g}", f"{value:g} is not {allowed}")
 
 
-def _unknown(field: str, name: str, known: Sequence[str]) -> Violation:
-    return Violation(field, name, f"{name!r} is not a metric asked for; one of {listing(known)}")
+def _not_asked(field: str, name: str, asked: Sequence[str]) -> Violation:
+    return Violation(field, name, f"{name!r} is not among the metrics asked: {listing(asked)}")
 
 
 def _is_share(level: float) -> bool:

@@ -88,8 +88,7 @@ def test_damaged_bundle_is_refused_and_the_old_one_serves(
     listed = {b.version: b for b in bundles(server)}
     assert listed[old].serving
     assert not listed[old].refusal
-    if damage not in (lose_the_graph,):  # a missing file may come back; it is not held against it
-        assert says in listed[version].refusal
+    assert says in listed[version].refusal
     assert not listed[version].serving
 
 
