@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint protos bench clean
+.PHONY: setup demo test lint protos bench bench-accuracy clean
 
 setup: .venv/.installed .venv-protos/.installed
 
@@ -28,6 +28,10 @@ protos: .venv-protos/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+# make bench-accuracy DATA=../shared/data
+bench-accuracy: .venv/.installed
+	$(BIN)/python -m benchmarks.accuracy --data $(DATA) --out docs/accuracy.md $(OPTIONS)
 
 clean:
 	rm -rf .venv .venv-protos

@@ -1,0 +1,78 @@
+"""The benchmarks, and how to run each.
+
+python -m benchmarks
+python -m benchmarks --data DIR     # and run the quick ones
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark: what it shows, its command, and the arguments of a quick run."""
+
+    module: str
+    shows: str
+    usage: str
+    minutes: str
+    quick: tuple[str, ...]
+    needs_data: bool = True
+
+
+BENCHMARKS = (
+    Benchmark(
+        "benchmarks.notebook",
+        "the reference notebook's five folds: its SGD and ours",
+        "--data DIR",
+        "1",
+        quick=(),
+    ),
+    Benchmark(
+        "benchmarks.accuracy",
+        "accuracy and calibration on six data sets, split by split, beside simpler models",
+        "--data DIR [--only SET,...] [--splits SPLIT,...] [--folds N] [--out docs/accuracy.md]",
+        "1 to 5 per split",
+        quick=("--only", "wasm_tasks,llm_models", "--splits", "random", "--quick"),
+    ),
+    Benchmark(
+        "benchmarks.swaps",
+        "hot swaps under continuous load: failed requests, growth of memory",
+        "--swaps 100",
+        "2",
+        quick=("--swaps", "20"),
+        needs_data=False,
+    ),
+)
+
+
+@click.command(help=__doc__)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def main(data: Path | None) -> None:
+    for benchmark in BENCHMARKS:
+        click.echo(f"{benchmark.module}: {benchmark.shows}")
+        click.echo(f"    python -m {benchmark.module} {benchmark.usage}")
+        click.echo(f"    minutes: {benchmark.minutes}")
+    if data is None:
+        click.echo("\nRun the quick ones with: python -m benchmarks --data DIR")
+        return
+    codes = [_run(one, data) for one in BENCHMARKS]
+    sys.exit(max(codes))
+
+
+def _run(benchmark: Benchmark, data: Path) -> int:
+    command = ["-m", benchmark.module, *benchmark.quick]
+    if benchmark.needs_data:
+        command += ["--data", str(data)]
+    click.echo(f"\n$ python {' '.join(command)}")
+    return subprocess.run([sys.executable, *command], check=False).returncode
+
+
+if __name__ == "__main__":
+    main()
