@@ -58,8 +58,9 @@ def supervise(settings: Settings, on_ready: OnReady | None = None) -> None:
         mine = settings.model_copy(update={"port": port})
         workers = [_Worker(number) for number in range(settings.workers)]
         try:
-            for worker in workers:
-                _await_ready(_start(worker, mine), worker)
+            pipes = [_start(worker, mine) for worker in workers]
+            for pipe, worker in zip(pipes, workers, strict=True):
+                _await_ready(pipe, worker)
             _log.info("all processes serve", host=settings.host, port=port, workers=len(workers))
             if on_ready is not None:
                 on_ready(port)
