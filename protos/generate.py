@@ -19,7 +19,7 @@ def generate(out: Path) -> None:
     """
     # Only this interpreter has them.
     from google.rpc import status_pb2  # noqa: PLC0415
-    from grpc_tools import protoc  # type: ignore[import-not-found]  # noqa: PLC0415
+    from grpc_tools import protoc  # noqa: PLC0415
 
     sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
     google_protobuf = files("grpc_tools") / "_proto"

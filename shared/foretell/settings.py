@@ -1,7 +1,7 @@
-"""Settings: one model for server, trainer and command line, from a file, the environment, flags.
+"""Settings: one model for server, trainer and command line, from the environment, a file, flags.
 
-Flags win over the environment, the environment over the file: so what `foretell up` hands to
-the processes that it starts holds for them, whatever file lies in their folder.
+Flags win over the file, the file over the environment. A process that starts others hands its
+settings down with `as_environment`, so that no file changes them on the way.
 """
 
 from __future__ import annotations
@@ -119,9 +119,24 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic passes it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic passes it
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where values come from: what is passed in, the environment, the file."""
+        """Return where values come from: what is passed in, the file, the environment."""
         file = InitSettingsSource(settings_cls, init_kwargs=_read_config(_config_path()))
-        return init_settings, env_settings, file
+        return init_settings, file, env_settings
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give another process these very settings.
+
+        Folders are made absolute. The variable that names the file names an empty one.
+        """
+        variables = {CONFIG_VARIABLE: os.devnull}
+        for name, value in self:
+            if isinstance(value, Path):
+                variables[ENV_PREFIX + name.upper()] = str(value.resolve())
+            elif isinstance(value, SecretStr):
+                variables[ENV_PREFIX + name.upper()] = value.get_secret_value()
+            elif value is not None:
+                variables[ENV_PREFIX + name.upper()] = str(value)
+        return variables
 
     @property
     def is_loopback(self) -> bool:
@@ -152,7 +167,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
-    """Return the settings from a file, the environment and flags; InvalidInput if they are wrong.
+    """Return the settings from environment, file and flags; InvalidInput if they are wrong.
 
     `config` is the file; without it, the one that FORETELL_CONFIG names, else ./foretell.yaml
     if there is one. Flags that are None were not given.
@@ -180,9 +195,9 @@ def settings_table() -> str:
 
 _INTRODUCTION = f"""# Settings
 
-Each setting is a line in a file (`--config FILE`, else the file that `{CONFIG_VARIABLE}` names,
-else `./{CONFIG_FILE}` if there is one), an environment variable, or a flag of the commands that
-use it. Flags win over variables, variables over the file. This page is written by
+Each setting is an environment variable, a line in a file (`--config FILE`, else the file that
+`{CONFIG_VARIABLE}` names, else `./{CONFIG_FILE}` if there is one), or a flag of the commands that
+use it. Flags win over the file, the file over variables. This page is written by
 `foretell.settings.settings_table`; a test keeps it current.
 """
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -103,7 +102,7 @@ class WorkerProcesses:
         name = new_name(queue)
         process = subprocess.Popen(
             [sys.executable, "-m", self._program, queue, name],
-            env={**os.environ, **_environment(self.settings)},
+            env={**os.environ, **self.settings.as_environment()},
             # Logs go to standard error; what Celery prints beside them is of no use to anybody.
             stdout=subprocess.DEVNULL,
             # Ctrl-C goes to the foreground group; whoever started us decides the order.
@@ -178,13 +177,3 @@ def work(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "FORETELL_BROKER_URL": settings.broker_url,
-        "FORETELL_DATA": str(Path(settings.data).resolve()),
-        "FORETELL_REGISTRY": str(Path(settings.registry).resolve()),
-        "FORETELL_LOG_LEVEL": settings.log_level,
-        "FORETELL_LOG_FORMAT": settings.log_format,
-    }

@@ -12,6 +12,7 @@ from typing import Self
 
 from foretell.broker import EmbeddedBroker, free_port
 from foretell.errors import ForetellError
+from foretell.settings import load_settings
 from foretell.stack.folder import StateFolder
 from foretell.stack.part import Part
 
@@ -146,11 +147,10 @@ class Stack:
         return Part(name, command, self._environment(), self.folder.logs / f"{name}.log")
 
     def _environment(self) -> dict[str, str]:
-        return {
-            "FORETELL_BROKER_URL": self._broker.url,
-            "FORETELL_REGISTRY": str(self.folder.registry.resolve()),
-            "FORETELL_DATA": str(self.folder.data.resolve()),
-        }
+        settings = load_settings(
+            broker_url=self._broker.url, registry=self.folder.registry, data=self.folder.data
+        )
+        return settings.as_environment()
 
     def __enter__(self) -> Self:
         self.start()

@@ -20,7 +20,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORETELL_CONFIG", raising=False)
 
 
-def test_flags_win_over_variables_and_variables_over_the_file(
+def test_flags_win_over_the_file_and_the_file_over_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The nearest to the command wins, setting by setting."""
@@ -28,9 +28,25 @@ def test_flags_win_over_variables_and_variables_over_the_file(
     config.write_text("port: 1\nworkers: 2\nlog_level: debug\n")
     monkeypatch.setenv("FORETELL_PORT", "10")
     monkeypatch.setenv("FORETELL_WORKERS", "20")
+    monkeypatch.setenv("FORETELL_DRAIN_SECONDS", "3")
     settings = load_settings(config, port=100, host=None)
-    assert (settings.port, settings.workers, settings.log_level) == (100, 20, "debug")
-    assert settings.host == "127.0.0.1"
+    assert (settings.port, settings.workers, settings.log_level) == (100, 2, "debug")
+    assert (settings.drain_seconds, settings.host) == (3, "127.0.0.1")
+
+
+def test_handed_down_settings_arrive_whatever_file_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is given `as_environment` has the same settings, file or no file."""
+    monkeypatch.setenv("FORETELL_TOKEN", "secret")
+    given = load_settings(port=7, insecure=True, registry=tmp_path / "r", log_level="debug")
+    for name, value in given.as_environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "foretell.yaml").write_text("port: 1\nregistry: elsewhere\n")
+    received = load_settings()
+    assert received.as_environment() == given.as_environment()
+    assert (received.port, received.registry, received.insecure) == (7, tmp_path / "r", True)
+    assert received.admin_token() == "secret"
 
 
 def test_files_that_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
