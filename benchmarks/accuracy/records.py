@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import foretell.forecast
 import foretell_trainer.engine
 
 import benchmarks.accuracy
@@ -58,10 +60,9 @@ class Records:
         self._known: dict[Key, Record] = {}
         if path.exists():
             for line in path.read_text().splitlines():
-                fields = json.loads(line)
-                fields |= {"key": Key(**fields["key"]), "left_out": tuple(fields["left_out"])}
-                record = Record(**fields)
-                self._known[record.key] = record
+                with suppress(ValueError, TypeError, KeyError):  # half a line, or an older form
+                    record = _parsed(line)
+                    self._known[record.key] = record
 
     def find(self, key: Key) -> Record | None:
         """Return the result for a key, None when it is not known yet."""
@@ -71,17 +72,24 @@ class Records:
         """Keep a result."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
-            file.write(json.dumps(asdict(record)) + "\n")
+            # The line before may be half a line, of a run that was killed.
+            file.write("\n" + json.dumps(asdict(record)) + "\n")
         self._known[record.key] = record
 
 
 def sources_digest(about: DataSet, data: Path) -> str:
     """Return a digest of everything that a data set's results follow from."""
-    engine = Path(foretell_trainer.engine.__path__[0])
-    own = Path(benchmarks.accuracy.__path__[0])
-    code = [*engine.glob("*.py"), engine.parent / "training.py", own / "splits.py"]
-    code += [own / "baselines.py", own / "scores.py", about.schema_path]
+    engine, own = (Path(p.__path__[0]) for p in (foretell_trainer.engine, benchmarks.accuracy))
+    code = [*engine.glob("*.py"), engine.parent / "training.py", Path(foretell.forecast.__file__)]
+    code += [own / f"{name}.py" for name in ("baselines", "runs", "scores", "splits")]
+    code += [own.parent / f"{name}.py" for name in ("bundles", "datasets", "sgd")]
     digest = hashlib.sha256()
-    for path in [*sorted(code), *about.files(data)]:
+    for path in [*sorted(code), about.schema_path, *about.files(data)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _parsed(line: str) -> Record:
+    fields = json.loads(line)
+    fields |= {"key": Key(**fields["key"]), "left_out": tuple(fields["left_out"])}
+    return Record(**fields)
