@@ -16,6 +16,7 @@ def main() -> None:
     """Run the command line of this process, and end it with the command's exit code."""
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"error: foretell needs Python 3.11 or newer, this is {sys.version.split()[0]}")
-    from foretell.cli.app import run
+    from foretell.cli.app import end_in_order, run
 
+    end_in_order()
     sys.exit(run(sys.argv[1:]))

@@ -110,7 +110,6 @@ def cli() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run a command line and return its exit code; a failure is one line on standard error."""
-    _end_on_sigterm()
     try:
         code = cli.main(args=list(args), prog_name="foretell", standalone_mode=False)
         sys.stdout.flush()
@@ -139,10 +138,13 @@ def _extras_of(args: Sequence[str]) -> str:
     return named.extras if named else ""
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack, so that what was started is stopped and cleaned up."""
+def end_in_order() -> None:
+    """Let SIGTERM and a closed terminal unwind the stack, so that what was started is stopped."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup the second one is ignored, and stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 from pathlib import Path
 
 import click
@@ -33,8 +32,6 @@ def demo(budget: float, runs: int, keep: Path | None, seed: int, as_json: bool) 
     from foretell.demo.screen import Screen
 
     console = output.console(stderr=as_json)
-    # A closed terminal ends the demo like Ctrl-C: what was started is stopped.
-    signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     screen = Screen(console)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     screen.title(

@@ -1,0 +1,155 @@
+"""From a user's own table to predictions, with files and a registry alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from foretell.registry import FolderRegistry
+
+from tests.integration.cli.conftest import Trained, foretell
+
+pytestmark = pytest.mark.process
+
+
+def test_train_publishes_what_it_trained_as_current(trained: Trained) -> None:
+    """`train` prints the version that is current in the registry, and keeps the schema there."""
+    registry = FolderRegistry(trained.registry)
+    assert trained.report["version"] == registry.current("render")
+    assert registry.schema("render").metric_names == ("seconds",)
+    assert [path.name for path in (trained.registry / "render").glob("schema.*")] == ["schema.yaml"]
+
+
+def test_train_counts_bad_rows_and_says_where_they_are(trained: Trained) -> None:
+    """A text in a number and a short row are rejected by line; the good rows are kept."""
+    report = trained.report
+    assert (report["rows"], report["rejected"], report["rows_used"]) == (241, 2, 239)
+    reasons = {rejection["line"]: rejection["reason"] for rejection in report["rejections"]}
+    assert "many" in reasons[101]
+    assert "2 cells, the header has 6" in reasons[242]
+
+
+def test_evaluate_prints_one_object_with_every_number(trained: Trained) -> None:
+    """The JSON of `evaluate` has the shape that programs rely on."""
+    ran = foretell(
+        *("evaluate", "render", "--data", trained.fresh, "--registry", trained.registry),
+        *("--by", "host", "--json"),
+        cwd=trained.folder,
+    )
+    assert ran.code == 0, ran.err
+    assert ran.json["bundle"] == trained.report["version"]
+    assert ran.json["rows"] == 60
+    found = ran.json["metrics"]["seconds"]
+    single = ("mape", "median_ape", "rmse", "mae", "r2", "r2_log", "bias", "overprovision")
+    assert all(math.isfinite(found[name]) for name in single)
+    assert found["median_ape"] < 0.15
+    levels = {"0.5", "0.8", "0.9", "0.95", "0.99"}
+    assert set(found["coverage"]) == set(found["width"]) == levels
+    assert found["worst_group"]["name"].startswith("host=")
+    assert {"asked", "true", "rows"} <= set(found["confidence"][0])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_predict_adds_columns_to_a_table(trained: Trained, tmp_path: Path, suffix: str) -> None:
+    """All columns are kept in order; what was measured moves aside for what is predicted."""
+    out = tmp_path / f"out{suffix}"
+    ran = foretell(
+        *("predict", "render", "--data", trained.fresh, "--registry", trained.registry),
+        *("--out", out),
+        cwd=trained.folder,
+    )
+    assert ran.code == 0, ran.err
+    rows = read_rows(out)
+    assert list(rows[0]) == [
+        *("run", "scene", "host", "pixels", "seconds_measured", "note"),
+        *("seconds", "seconds_p10", "seconds_p90", "seconds_confidence", "support"),
+    ]
+    assert [row["run"] for row in rows] == [f"r2-{number}" for number in range(60)]
+    for row in rows:
+        assert float(row["seconds_p10"]) <= float(row["seconds"]) <= float(row["seconds_p90"])
+        assert 0 <= float(row["support"]) <= 1
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table by its ending."""
+    text = path.read_text() if path.suffix != ".parquet" else ""
+    if path.suffix == ".csv":
+        return list(csv.DictReader(text.splitlines()))
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    rows: list[dict[str, str]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def test_a_row_that_cannot_be_predicted_keeps_its_place(trained: Trained, tmp_path: Path) -> None:
+    """Its forecasts stay empty, and standard error says which line it is and why."""
+    (tmp_path / "some.csv").write_text("scene,host,pixels\ncity,big,100000\ncity,big,lots\n")
+    ran = foretell(
+        *("predict", "render", "--data", "some.csv", "--out", "out.csv"),
+        *("--registry", trained.registry),
+        cwd=tmp_path,
+    )
+    rows = read_rows(tmp_path / "out.csv")
+    assert ran.code == 0
+    assert float(rows[0]["seconds"]) > 0
+    assert (rows[1]["pixels"], rows[1]["seconds"]) == ("lots", "")
+    assert "some.csv:3" in ran.err
+
+
+def test_several_files_may_follow_data(trained: Trained, tmp_path: Path) -> None:
+    """`--data a b` and `--data a --data b` are the same."""
+    (tmp_path / "a.csv").write_text("scene,host,pixels\ncity,big,100000\n")
+    (tmp_path / "b.csv").write_text("scene,host,pixels,extra\ncity,big,100000,x\n")
+    outs = []
+    for files in (("--data", "a.csv", "b.csv"), ("--data", "a.csv", "--data", "b.csv")):
+        ran = foretell(
+            *("predict", "render", *files, "--registry", trained.registry, "--out", "out.csv"),
+            cwd=tmp_path,
+        )
+        assert ran.code == 0, ran.err
+        outs.append((tmp_path / "out.csv").read_text())
+    assert outs[0] == outs[1]
+    assert len(outs[0].splitlines()) == 3
+
+
+def test_models_show_what_was_published(trained: Trained) -> None:
+    """`models list` has the version and its alias, `models show` where it came from."""
+    listed = foretell(
+        "models", "list", "--registry", trained.registry, "--json", cwd=trained.folder
+    )
+    shown = foretell(
+        "models", "show", "render", "--registry", trained.registry, "--json", cwd=trained.folder
+    )
+    assert [(row["version"], row["aliases"]) for row in listed.json] == [
+        (trained.report["version"], ["current"])
+    ]
+    assert shown.json["lineage"]["rows"] == 239
+    assert shown.json["lineage"]["sources"] == ["renders.csv"]
+
+
+def test_check_names_every_problem_with_its_line(tmp_path: Path) -> None:
+    """`workload check` lists what is wrong by file, line and field, and exits with 1."""
+    (tmp_path / "bad.yaml").write_text(
+        "workload: bad\nfeatures:\n  - name: a\n    kind: colour\n"
+        "metrics:\n  - name: m\n    uint: s\n"
+    )
+    ran = foretell("workload", "check", "bad.yaml", cwd=tmp_path)
+    assert ran.code == 1
+    assert "bad.yaml:4: features[0].kind: 'colour' is not allowed" in ran.out
+    assert "bad.yaml:7: metrics[0].uint" in ran.out
+    assert ran.err == f"error: bad.yaml: {len(ran.out.splitlines())} problems\n"
+
+
+def test_init_does_not_overwrite(trained: Trained) -> None:
+    """A schema that somebody may have corrected is only replaced with --force."""
+    before = trained.schema.read_text()
+    ran = foretell(
+        *("workload", "init", "render", "--from", "fresh.csv", "--metric", "seconds"),
+        cwd=trained.folder,
+    )
+    assert (ran.code, trained.schema.read_text()) == (1, before)
+    assert ran.err == "error: --out: render.yaml is there already; --force overwrites it\n"

@@ -1,0 +1,148 @@
+"""`up`, `serve` and `demo` as a user runs them: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.cli.conftest import PATIENCE_S, Trained, foretell, rows_of_renders, running
+
+pytestmark = pytest.mark.process
+
+
+def next_json(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 -- JSON is anything
+    """Return the next line of a command that prints JSON lines; fails when it has ended."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        assert process.stderr is not None
+        pytest.fail(f"the command ended: {process.stderr.read()}")
+    return json.loads(line)
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C, and return the exit code and what was printed since."""
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out + err
+
+
+@contextmanager
+def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    """Run `foretell up` on a folder; yields the process and what it said when it was ready."""
+    with running("up", "--state", state, "--port", 0, "--json", cwd=state.parent) as process:
+        yield process, next_json(process)
+
+
+def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Path) -> None:
+    """Measurements in, a job watched, a part killed and restarted, and the next start goes on."""
+    (tmp_path / "renders.csv").write_text("\n".join(rows_of_renders(150, seed=3)) + "\n")
+    state = tmp_path / "state"
+    with up(state) as (process, ready):
+        address = ("--address", ready["address"])
+        ingested = foretell(
+            *("ingest", trained.schema, "--data", "renders.csv", "--state", state, "--json"),
+            cwd=tmp_path,
+        )
+        assert ingested.json["files"][0]["stored"] == 150
+        job = foretell("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
+        assert job.code == 0, job.err
+        assert job.json["state"] == "SUCCEEDED"
+
+        os.kill(ready["pids"]["server"], signal.SIGKILL)
+        assert "the server died (signal 9) and is started again" in next_json(process)["event"]
+        item = ("--set", "scene=city", "--set", "host=big", "--set", "pixels=100000")
+        asked = foretell("predict", "render", *item, "--json", *address, cwd=tmp_path)
+        assert asked.code == 0, asked.err
+        assert asked.json["bundle"] == job.json["bundle"]
+
+        reported = foretell(
+            *("observe", "render", *item, "--metric", "seconds=0.2", "--id", "last", *address),
+            cwd=tmp_path,
+        )
+        assert reported.out == "1 accepted, 0 rejected\n"
+        code, said = interrupt(process)
+        assert code == 0
+        assert "stopping: the server first" in said
+
+    with up(state) as (process, ready):
+        listed = foretell("models", "list", "--json", "--address", ready["address"], cwd=tmp_path)
+        assert [row["version"] for row in listed.json if row["serving"]] == [job.json["bundle"]]
+        # What was accepted before the stop is in the store, or still waits to be put there.
+        again = foretell(
+            "retrain", "render", "--wait", "--json", "--address", ready["address"], cwd=tmp_path
+        )
+        assert again.json["numbers"]["rows"] == 151
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert interrupt(process)[0] == 0
+        assert not any(child.is_running() for child in children)
+
+
+def test_serve_answers_on_a_registry_alone(trained: Trained) -> None:
+    """Without a broker it predicts, it says why it cannot retrain, and SIGTERM ends it with 0."""
+    with running(
+        *("serve", "--registry", trained.registry, "--port", 0, "--json"), cwd=trained.folder
+    ) as process:
+        address = ("--address", next_json(process)["address"])
+        asked = foretell(
+            *("predict", "render", "--set", "scene=city", "--set", "host=big"),
+            *("--set", "pixels=1e5", *address),
+            cwd=trained.folder,
+        )
+        assert "seconds" in asked.out
+        wrong = foretell(
+            *("predict", "render", "--set", "scene=city", "--set", "host=big"),
+            *("--set", "pixels=1e5", "--set", "colour=red", *address),
+            cwd=trained.folder,
+        )
+        assert (wrong.code, wrong.err.count("\n")) == (1, 1)
+        assert "colour" in wrong.err
+        refused = foretell("retrain", "render", *address, cwd=trained.folder)
+        assert refused.code == 1
+        assert "the broker is unavailable" in refused.err
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
+    """A short demo: two bundles, no failed request, every run measured; no file, no process."""
+    with running(
+        *("demo", "--budget", 8, "--runs", 6, "--json"), cwd=tmp_path, TMPDIR=str(tmp_path)
+    ) as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert len(set(result["bundles"])) == 2
+    assert result["requests_during_swap"]["failed"] == 0
+    assert set(result["requests_during_swap"]["by_version"]) == set(result["bundles"])
+    assert len(result["held_out"]) == 6
+    for run in result["held_out"]:
+        assert run["metrics"]["duration_s"]["lower"] < run["metrics"]["duration_s"]["upper"]
+        assert run["metrics"]["duration_s"]["measured"] > 0
+    assert "80 % interval" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_demo_and_cleans_up(tmp_path: Path) -> None:
+    """Once its processes run, Ctrl-C ends them all, removes the state, and exits with 130."""
+    with running("demo", "--budget", 2, cwd=tmp_path, TMPDIR=str(tmp_path)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if " start " in line:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 3
+        code, said = interrupt(process)
+    assert code == 130
+    assert "interrupted" in said
+    assert not any(child.is_running() for child in children)
+    assert list(tmp_path.iterdir()) == []
