@@ -5,6 +5,7 @@ ONNX Runtime is imported when the first predictor is loaded, never with this mod
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,9 @@ class Predictor:
 
 def open_session(model: bytes, version: str) -> InferenceSession:
     """Return a session for a graph, with one thread; BundleRejected when it does not load."""
+    # Before the import: from 1.31 on its wheels for Linux send usage data to their maker, and
+    # leave a file in the temporary folder. Whoever wants that may set the variable to 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort  # noqa: PLC0415 -- only those who predict pay for it
 
     options = ort.SessionOptions()
