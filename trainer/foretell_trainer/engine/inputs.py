@@ -31,6 +31,9 @@ LightGBM likes to split at 0, and a value that is the mean would come out as 0 g
 last digit, in which the logs of two libraries differ. Evenly measured powers of 2 are like that.
 """
 
+_ROOM_BELOW = 1024.0
+"""How far, as a factor, the trend of an extrapolated number goes on below the data."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -85,7 +88,7 @@ class InputMap:
     category_facts: tuple[_Fact, ...]
     is_log: Flags
     floor: Floats
-    """[F]: logs are taken of at least this much, half the smallest value above 0 that was seen."""
+    """[F]: logs are taken of at least this much, which is below the smallest seen value above 0."""
     mean: Floats
     deviation: Floats
     lowest: Floats
@@ -266,7 +269,9 @@ def fit_inputs(
 
 def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
     present = ~np.isnan(values)
-    floor = _smallest_above_zero(values) / 2
+    # Only a zero needs the floor; a number that may be asked beyond the data needs room below.
+    distant = open_ended & ~(values == 0).any(axis=0)
+    floor = _smallest_above_zero(values) / np.where(distant, _ROOM_BELOW, 2.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(np.maximum(values, floor))
     scaled = np.where(unfitted.is_log, logs, values)

@@ -1,0 +1,19 @@
+"""Bundles that several test modules ask; each is fitted once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.engine.noise import LAWS, Noise, noisy
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Noise, ...]:
+    """Bundles of some worlds of known noise, with fresh runs of each."""
+    return tuple(noisy(tmp_path_factory.mktemp("noise"), seed) for seed in range(LAWS))
+
+
+@pytest.fixture(scope="session")
+def noise(worlds: tuple[Noise, ...]) -> Noise:
+    """One of the worlds."""
+    return worlds[0]

@@ -1,0 +1,59 @@
+"""Folds: rows that belong together are left out together."""
+
+from __future__ import annotations
+
+import numpy as np
+from foretell_trainer.engine.folds import fold_kinds, grouped_folds, random_folds
+from hypothesis import given
+from hypothesis import strategies as st
+
+keys = st.lists(st.integers(0, 30), min_size=1, max_size=300).map(np.array)
+
+
+@given(keys, st.integers(2, 6), st.integers(0, 2**31))
+def test_grouped_folds_keep_groups_together(rows: np.ndarray, count: int, seed: int) -> None:
+    """All rows of one key are in one fold, and no fold has a number that is too high."""
+    folds = grouped_folds(rows, count, np.random.default_rng(seed))
+    assert all(len(set(folds[rows == key].tolist())) == 1 for key in set(rows.tolist()))
+    assert set(folds.tolist()) <= set(range(count))
+
+
+@given(keys, st.integers(2, 6), st.integers(0, 2**31))
+def test_grouped_folds_are_balanced(rows: np.ndarray, count: int, seed: int) -> None:
+    """Two folds never differ by more rows than the largest key has."""
+    folds = grouped_folds(rows, count, np.random.default_rng(seed))
+    load = np.bincount(folds, minlength=count)
+    assert load.max() - load.min() <= np.bincount(rows).max()
+
+
+@given(st.integers(1, 300), st.integers(2, 6), st.integers(0, 2**31))
+def test_random_folds_are_of_equal_size(n: int, count: int, seed: int) -> None:
+    """Random folds differ by at most one row."""
+    load = np.bincount(random_folds(n, count, np.random.default_rng(seed)), minlength=count)
+    assert load.max() - load.min() <= 1
+
+
+def test_kinds_of_folds_follow_the_groups() -> None:
+    """There is one kind per group with several keys; a group of one key cannot be left out."""
+    codes = np.array([[i % 7, 0, i % 2] for i in range(70)])
+    groups = [("task", [0]), ("constant", [1]), ("half", [2]), ("task/half", [0, 2])]
+    kinds = fold_kinds(codes, groups, random_count=5, grouped_count=3, seed=0)
+    assert {kind.name: kind.count for kind in kinds} == {
+        "random": 5,
+        "task": 3,
+        "half": 2,
+        "task/half": 3,
+    }
+    for kind in kinds:
+        assert set(kind.fold.tolist()) == set(range(kind.count))
+
+
+def test_folds_are_those_of_the_seed() -> None:
+    """The same seed leaves the same rows out."""
+    codes = np.array([[i % 7] for i in range(70)])
+    one, same, other = (
+        fold_kinds(codes, [("task", [0])], random_count=5, grouped_count=3, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert all((a.fold == b.fold).all() for a, b in zip(one, same, strict=True))
+    assert (one[0].fold != other[0].fold).any()
