@@ -38,7 +38,7 @@ BENCHMARKS = (
         "benchmarks.accuracy",
         "accuracy and calibration on six data sets, split by split, beside simpler models",
         "--data DIR [--only SET,...] [--splits SPLIT,...] [--folds N] [--out docs/accuracy.md]",
-        "1 to 5 per split",
+        "1 to 10 per split, on two cores",
         quick=("--only", "wasm_tasks,llm_models", "--splits", "random", "--quick"),
     ),
     Benchmark(

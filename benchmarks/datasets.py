@@ -93,6 +93,8 @@ class Loaded:
     table: pa.Table
     columns: Columns
     catalogs: tuple[CatalogTable, ...]
+    rejected: tuple[str, ...]
+    """The rows that cannot be used, and why."""
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -125,14 +127,11 @@ class Loaded:
 def load(about: DataSet, data: Path, folder: Path) -> Loaded:
     """Read a data set through the same checks as `foretell train`, into a snapshot in `folder`.
 
-    Raises InvalidInput when a file cannot be used, and when any of its rows is rejected: these
-    files are known, so a rejected row would be a fault of the benchmark.
+    Raises InvalidInput when a file as a whole cannot be used.
     """
     schema = load_schema(about.schema_path)
     measurements, *facts = about.files(data)
     snapshot, report = snapshot_from_files(schema, [measurements], folder)
-    if report.rejected:
-        raise ValueError(f"{about.name}: {len(report.rejected)} rows: {report.rejected[0]}")
     names = [name for name, _ in about.catalogs]
     catalogs, _ = catalogs_from_files(schema, list(zip(names, facts, strict=True)))
     return Loaded(
@@ -142,4 +141,5 @@ def load(about: DataSet, data: Path, folder: Path) -> Loaded:
         table=pq.read_table(snapshot.path),
         columns=read_snapshot(snapshot, schema),
         catalogs=tuple(catalogs),
+        rejected=tuple(map(str, report.rejected)),
     )

@@ -41,6 +41,8 @@ class Record:
     """How many were run; a split may have fewer than asked for."""
     left_out: tuple[str, ...]
     """Of each fold that has one, the name of what it leaves out."""
+    rejected: tuple[str, ...]
+    """The rows of the data set that cannot be used, and why."""
     train_rows: int
     """Per fold."""
     fit_seconds: float
@@ -91,5 +93,6 @@ def sources_digest(about: DataSet, data: Path) -> str:
 
 def _parsed(line: str) -> Record:
     fields = json.loads(line)
-    fields |= {"key": Key(**fields["key"]), "left_out": tuple(fields["left_out"])}
+    lists = {name: tuple(fields[name]) for name in ("left_out", "rejected")}
+    fields |= {"key": Key(**fields["key"]), **lists}
     return Record(**fields)

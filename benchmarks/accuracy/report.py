@@ -57,6 +57,8 @@ def render(
     for data in dict.fromkeys(record.key.data for record in records):
         mine = [record for record in records if record.key.data == data]
         parts.append(f"## {data}\n")
+        if rejected := mine[0].rejected:
+            parts.append(f"Not used: {len(rejected)} rows, the first: {rejected[0]}\n")
         parts.append(_table(_OURS, (row for record in mine for row in _ours(record))))
         if any(record.key.baselines for record in mine):
             parts.append(_baselines(mine))

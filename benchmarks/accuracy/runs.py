@@ -47,6 +47,7 @@ def run(loaded: Loaded, split: Split, key: Key, threads: int, stage: Stage) -> R
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         folds=len(results),
         left_out=tuple(r.fold.left_out for r in results if r.fold.left_out),
+        rejected=loaded.rejected,
         train_rows=round(float(np.mean([len(r.fold.train) for r in results]))),
         fit_seconds=float(np.mean([r.fit.seconds for r in results])),
         bundle_bytes=round(float(np.mean([r.fit.size for r in results]))),
