@@ -19,7 +19,7 @@ from foretell.encoding import Encoded, Encoder, build_vocabulary
 from foretell.predictor import open_session
 from foretell.schema import Schema
 from foretell_trainer.engine.export import Answers, build_graph, native, units_of
-from foretell_trainer.engine.fitting import FitSettings, Fitted, TrainingSet, fit
+from foretell_trainer.engine.fitting import FitSettings, Fitted, Progress, TrainingSet, fit
 from foretell_trainer.engine.inputs import fit_inputs
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.snapshot import Snapshot
@@ -74,6 +74,8 @@ class Workload:
         self,
         folder: Path,
         settings: FitSettings = QUICK,
+        *,
+        progress: Progress = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Manifest:
         """Fit a bundle into `folder / "bundle"`."""
@@ -83,7 +85,8 @@ class Workload:
             self.catalogs,
             folder / "bundle",
             settings,
-            should_stop=should_stop,
+            progress,
+            should_stop,
         )
 
 

@@ -181,9 +181,9 @@ class _Metric:
         self.should_stop = should_stop
         self.inputs = training.inputs.take(rows)
         values = training.metrics[rows, metric]
-        log = training.schema.metrics[metric].scale == "log"
-        self.unit = 1.0 if log else float(np.std(values)) or 1.0
-        self.target = np.log(values) if log else values / self.unit
+        self.log = training.schema.metrics[metric].scale == "log"
+        self.unit = 1.0 if self.log else float(np.std(values)) or 1.0
+        self.target = np.log(values) if self.log else values / self.unit
         self.layout = self._layout()
 
     def fit(self) -> FittedMetric:
@@ -193,7 +193,7 @@ class _Metric:
         self.progress("fitting", 0.1, {"rounds": trees.rounds})
         location = self._location(self.inputs, self.target, trees)
         pooled = self._out_of_fold(trees)
-        self.progress("calibrating", 0.8, _accuracy(pooled))
+        self.progress("calibrating", 0.8, _accuracy(pooled, log=self.log))
         scale = self._scale(pooled, np.ones(len(pooled.row), bool))
         standardised = self._standardised(pooled)
         count = len(
@@ -277,7 +277,9 @@ class _Metric:
         codes = _forgotten(self.inputs.codes[out], kept.codes)
         left = self.inputs.take(out).with_codes(codes)
         counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
-        seen = counts.rows(codes)
+        # As many as the whole would have: or the counts of large groups would tell the kind of
+        # fold, and the scale would take every row that is asked later for a warm one.
+        seen = counts.rows(codes) * (len(out) / len(kept))
         distance = choose_anchors(kept.standard, self.settings.seed).distance(left.standard)
         predicted = location.predict(left)
         rows = np.flatnonzero(out)
@@ -298,6 +300,7 @@ class _Metric:
         return fit_scale(
             pooled.features[chosen],
             pooled.residual[chosen],
+            repeats=len(self.kinds),
             seed=self.settings.seed,
             should_stop=self.should_stop,
         )
@@ -324,8 +327,11 @@ def _forgotten(codes: Integers, kept: Integers) -> Integers:
     return np.column_stack(columns) if columns else codes
 
 
-def _accuracy(pooled: OutOfFold) -> dict[str, float]:
-    errors = np.abs(np.expm1(-pooled.residual[pooled.kind == 0]))
+def _accuracy(pooled: OutOfFold, *, log: bool) -> dict[str, float]:
+    random = pooled.kind == 0
+    residual, predicted = pooled.residual[random], pooled.location[random]
+    actual = np.maximum(np.abs(predicted + residual), 1e-300)
+    errors = np.abs(np.expm1(-residual)) if log else np.abs(residual) / actual
     return {"median_ape": float(np.median(errors))}
 
 

@@ -41,13 +41,14 @@ def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
     values = np.stack([halves[0], halves[1]], axis=0).reshape(2 * count, 1, len(LEVELS))
     scale = np.abs(pooled.residual / np.where(m.standardised == 0, np.inf, m.standardised))
     log = fitted.training.schema.metrics[m.metric].scale == "log"
-    truth = pooled.location + pooled.residual
+    location, scale = pooled.location * m.unit, np.maximum(scale, 1e-9) * m.unit
+    truth = location + pooled.residual * m.unit
     truth = np.exp(truth) if log else truth
     forecasts = Forecasts(
         metric_names=(fitted.training.schema.metrics[m.metric].name,),
         log=np.array([log]),
-        location=pooled.location[:, None],
-        scale=np.maximum(scale, 1e-9)[:, None],
+        location=location[:, None],
+        scale=scale[:, None],
         table=pooled.table + np.where(half, 0, count),
         tables=QuantileTables(LEVELS, values),
         support=np.ones(len(truth)),

@@ -39,20 +39,30 @@ class Scale:
 
 
 def fit_scale(
-    features: Singles, residual: Floats, *, seed: int, should_stop: Callable[[], bool]
+    features: Singles,
+    residual: Floats,
+    *,
+    repeats: int,
+    seed: int,
+    should_stop: Callable[[], bool],
 ) -> Scale:
-    """Fit log(|residual| + ε) on the location's features, counts and distance."""
+    """Fit log(|residual| + ε) on the location's features, counts and distance.
+
+    `repeats` is how many times each row is there, once per kind of fold.
+    """
     size = np.abs(residual)
     floor = max(0.05 * float(np.median(size)), SMALLEST)
     logs = np.log(size + floor)
     offset = float(logs.mean())
     if len(residual) < _FEW_ROWS:
         return Scale(offset, None)
+    # The residuals of one row are nearly the same in every kind of fold: only rows count, or the
+    # scale learns the luck of single rows, and is most wrong where it is smallest.
     settings = TreeSettings(
         rounds=80,
-        leaves=int(np.clip(len(residual) // 150, 4, 24)),
+        leaves=int(np.clip(len(residual) // (150 * repeats), 4, 24)),
         learning_rate=0.08,
-        smallest_leaf=30,
+        smallest_leaf=30 * repeats,
         seed=seed,
     )
     return Scale(offset, grow(features, logs - offset, settings, should_stop=should_stop))
