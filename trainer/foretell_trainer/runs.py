@@ -34,6 +34,7 @@ ATTEMPTS = 5
 """How often a job is begun whose worker dies; then it is taken to be the job's fault."""
 ATTEMPTS_KEPT_S = 7 * 24 * 3600
 
+INSISTED_FOR_S = 60.0
 ASKED_EVERY_S = 0.3
 TOLD_EVERY_S = 0.2
 
@@ -119,7 +120,7 @@ class TrainingRuns:
         with turn(self._client, job.workload) as held:
             run = _Run(job, plan, self._jobs, held)
             changes = self._outcome(run)
-            ended = self._jobs.update(job_id, **changes)
+            ended = _insist(lambda: self._jobs.update(job_id, **changes))
         self._record(run, ended)
         _log.info("job over", job_id=job_id, workload=job.workload, state=ended.state)
 
@@ -189,7 +190,11 @@ class TrainingRuns:
         version = self._registry.publish(
             run.job.workload, folder, promote=True, who="trainer", why=f"job {run.job.id}"
         )
-        self._jobs.announce(run.job.workload, version, "current")
+        try:
+            self._jobs.announce(run.job.workload, version, "current")
+        except Unavailable as error:
+            # Servers look at the registry by themselves, too.
+            _log.warning("bundle not announced", version=version, error=error.message)
         return version
 
     def _count_attempt(self, job_id: str) -> None:
@@ -271,6 +276,18 @@ class _Run:
         self._asked_at = 0.0
         if self.should_stop():
             raise Cancelled
+
+
+def _insist(update: Callable[[], Job]) -> Job:
+    """Write down how a job ended, even if the broker is away for a while: a fit is at stake."""
+    deadline = time.monotonic() + INSISTED_FOR_S
+    while True:
+        try:
+            return update()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def _utc(moment: datetime) -> datetime:

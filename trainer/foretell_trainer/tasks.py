@@ -55,10 +55,14 @@ class Resources:
     def intake(self) -> Intake:
         """The intake; it keeps the store open as long as messages wait."""
         # One thread: appends are small, and the other processors have other work.
-        store = Store(
-            self.settings.data, keep=lambda: self.client.llen(INGEST_QUEUE) != 0, threads=1
-        )
+        store = Store(self.settings.data, keep=self._more_waits, threads=1)
         return Intake(store, FolderRegistry(self.settings.registry))
+
+    def _more_waits(self) -> bool:
+        try:
+            return self.client.llen(INGEST_QUEUE) != 0
+        except redis.RedisError:
+            return False
 
     @cached_property
     def runs(self) -> TrainingRuns:

@@ -14,7 +14,11 @@ What is not even JSON goes to the list of poison instead of ending the worker.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
@@ -68,6 +72,28 @@ class QoS(redis.QoS):  # type: ignore[misc]
             pipe.execute()
         # The grandparent's: the parent would write it down a second time.
         super(redis.QoS, self).append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        with _ending_when_lost(self.channel):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        with _ending_when_lost(self.channel):
+            super().reject(delivery_tag, requeue=requeue)
+
+
+@contextmanager
+def _ending_when_lost(channel: Any) -> Iterator[None]:
+    """Have the worker end, gracefully, when the broker is gone.
+
+    Celery logs an acknowledgement that fails and goes on; the message would count as taken for
+    ever, and a worker that may hold one message would never take another.
+    """
+    try:
+        yield
+    except channel.connection_errors:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
 
 
 class Channel(redis.Channel):  # type: ignore[misc]

@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -44,14 +46,15 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
             **app.conf.broker_transport_options,
             **transport.transport_options(name),
         },
-        # The broker may be away for long; a worker waits for it.
+        # A new worker waits for a broker that is away. One whose broker goes away finishes its
+        # task and ends: whoever runs it starts a new one. Celery's own way, to connect again
+        # in place, leaves a worker now and then that takes a message and never begins it.
         broker_connection_max_retries=None,
+        broker_connection_retry=False,
         worker_consumer="foretell_trainer.consumer:Consumer",
         worker_max_tasks_per_child=TASKS_PER_PROCESS[queue],
         worker_enable_remote_control=False,
         worker_redirect_stdouts=False,
-        # What a lost connection leaves unacknowledged is put back when it is there again.
-        worker_cancel_long_running_tasks_on_connection_loss=False,
         foretell_worker=name,
         foretell_queue=queue,
     )
@@ -68,6 +71,9 @@ def run_worker(
     ``name`` tells it from all workers that ever were; without one it gives itself one.
     """
     logs.configure(settings.log_level, settings.log_format)
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        # They print each message as it comes and goes, with all its observations.
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # Celery warns of root for the sake of pickles; there are none here.
     warnings.simplefilter("ignore", SecurityWarning)
     app = make_worker_app(settings, queue, name or new_name(queue), fit)
@@ -84,7 +90,7 @@ def run_worker(
         without_heartbeat=True,
     )
     worker.start()
-    with redis.Redis.from_url(settings.broker_url, socket_timeout=5) as client:
+    with suppress(redis.RedisError), redis.Redis.from_url(settings.broker_url) as client:
         Attendance(client, app.conf.foretell_worker, queue).leave()
     return int(worker.exitcode or 0)
 

@@ -6,15 +6,18 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import psutil
 import pytest
 import redis
 from celery import Celery
-from foretell.celery_settings import INGEST_QUEUE
+from foretell.broker import EmbeddedBroker
+from foretell.celery_settings import INGEST_QUEUE, make_app
 from foretell.settings import Settings
 from foretell_trainer.attendance import ROLL
+from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
 from foretell_trainer.transport import taken_key, unacked_key
 
@@ -151,3 +154,22 @@ def test_pickles_are_never_opened(workers: StartWorkers, app: Celery, store: Sto
     app.send_task("foretell.ingest", kwargs={}, queue=INGEST_QUEUE, serializer="pickle")
     eventually(lambda: len(rejections(store)) == 1)
     assert "unreadable" in rejections(store)[0][1]
+
+
+def test_a_killed_broker_loses_nothing(tmp_path: Path, settings: Settings) -> None:
+    """Workers outlive a broker that is killed and started again, and so does every message."""
+    broker = EmbeddedBroker(tmp_path / "mortal")
+    url = broker.start()
+    mortal = settings.model_copy(update={"broker_url": url})
+    store = Store(settings.data)
+    try:
+        with WorkerProcesses(mortal, ["ingest"]), make_app(url) as app:
+            for batch in range(40):
+                send(app, [observation(f"{batch}-{n}") for n in range(100)])
+            os.kill(broker.pid, signal.SIGKILL)
+            broker.stop()
+            assert broker.start() == url
+            send(app, [observation("after")])
+            eventually(lambda: len(stored_ids(store)) == 4001)
+    finally:
+        broker.stop()

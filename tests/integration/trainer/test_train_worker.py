@@ -11,11 +11,13 @@ import psutil
 import pytest
 import yaml
 from celery import Celery
-from foretell.celery_settings import TRAIN_TASK
+from foretell.broker import EmbeddedBroker
+from foretell.celery_settings import TRAIN_TASK, make_app
 from foretell.jobs import JobStore
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
 from foretell_trainer.ingest import ingest_messages
+from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
 
 from tests.bundles import WORKLOAD, toy_schema
@@ -199,3 +201,24 @@ def test_a_fit_does_not_hold_up_ingest(
     assert jobs.get(job.id).state == "RUNNING"
     go.touch()
     assert finished(jobs, job).state == "SUCCEEDED"
+
+
+def test_a_fit_outlives_the_broker(settings: Settings, begun: Path, go: Path) -> None:
+    """A fit goes on while the broker is killed and started again, and its job succeeds."""
+    broker = EmbeddedBroker(settings.data.parent / "mortal")
+    url = broker.start()
+    mortal = settings.model_copy(update={"broker_url": url})
+    mortal_jobs = JobStore(url)
+    try:
+        with WorkerProcesses(mortal, ["train"], FIT_AT_WILL), make_app(url) as app:
+            job = submit(app, mortal_jobs)
+            eventually(lambda: len(begins(begun)) == 1)
+            os.kill(broker.pid, signal.SIGKILL)
+            broker.stop()
+            assert broker.start() == url
+            go.touch()
+            assert finished(mortal_jobs, job).state == "SUCCEEDED"
+        assert len(begins(begun)) == 1
+    finally:
+        mortal_jobs.close()
+        broker.stop()
