@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from foretell.errors import Cancelled, InvalidInput, Violation
@@ -15,7 +15,7 @@ from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout
 from foretell_trainer.engine.links import Derived
-from foretell_trainer.engine.location import Location, choose_rounds, fit_location
+from foretell_trainer.engine.location import FEW_ROWS, Location, choose_rounds, fit_location
 from foretell_trainer.engine.scale import Scale, fit_scale, scale_features
 from foretell_trainer.engine.seen import GroupCounts, Neighbourhood, choose_anchors, count_groups
 from foretell_trainer.engine.trees import Singles, TreeSettings
@@ -26,6 +26,7 @@ SMALLEST_TRAINING_SET = 10
 _FEW_LEVELS = 20
 _SCALE_ROWS = 40_000
 _LARGE = 100_000
+_STRENGTHS = (10.0, 1.0, 0.1)
 
 Progress = Callable[[str, float, Mapping[str, float]], None]
 """Called with the stage, the fraction done of the whole in [0, 1], and numbers so far."""
@@ -189,7 +190,7 @@ class _Metric:
     def fit(self) -> FittedMetric:
         """Fit location and scale on all rows, and calibrate them on out-of-fold residuals."""
         self.progress("choosing rounds for", 0.0, {})
-        trees = self._tree_settings()
+        self.layout, trees = self._choose(self._tree_settings())
         self.progress("fitting", 0.1, {"rounds": trees.rounds})
         location = self._location(self.inputs, self.target, trees)
         pooled = self._out_of_fold(trees)
@@ -220,29 +221,41 @@ class _Metric:
 
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
-        settings = TreeSettings(
+        return TreeSettings(
             rounds=0 if self.settings.family == "ridge" else self.settings.most_rounds,
             leaves=int(np.clip(n // 25, 4, 31 if n < 10_000 else 63)),
             learning_rate=0.05,
-            smallest_leaf=3 if n < 5000 else 5,
+            smallest_leaf=3 if n < FEW_ROWS else 5,
+            leaf_penalty=0.0 if n < FEW_ROWS else 1.0,
             column_share=0.8 if width < 40 else 0.4,
             seed=self.settings.seed,
             # Threads cost more than they bring where a round takes less than a millisecond.
             threads=1 if n * width < _LARGE else self.settings.threads,
         )
+
+    def _choose(self, settings: TreeSettings) -> tuple[Layout, TreeSettings]:
+        """Return the strength of the base's penalties and the trees' rounds that err least."""
+        n = len(self.rows)
         if settings.rounds == 0:
-            return settings
+            return self.layout, settings
         folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
-        return choose_rounds(
-            self.training.input_map,
-            self.inputs,
-            self.target,
-            self.layout,
-            settings,
-            self.training.maskable,
-            folds,
-            self.should_stop,
-        )
+        found = []
+        # Many rows outweigh the penalties, and trying several costs seconds.
+        for strength in _STRENGTHS if n < FEW_ROWS else (1.0,):
+            layout = replace(self.layout, strength=strength)
+            chosen, error = choose_rounds(
+                self.training.input_map,
+                self.inputs,
+                self.target,
+                layout,
+                settings,
+                self.training.maskable,
+                folds,
+                self.should_stop,
+            )
+            found.append((error, layout, chosen))
+        _, layout, chosen = min(found, key=lambda entry: entry[0])
+        return layout, chosen
 
     def _location(self, inputs: Inputs, target: Floats, trees: TreeSettings) -> Location:
         if self.should_stop():

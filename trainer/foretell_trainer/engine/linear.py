@@ -34,8 +34,22 @@ class Layout:
     """The number of known values of each category."""
     missing: Integers
     """The numbers that are sometimes missing: each has an indicator."""
-    slopes: tuple[tuple[int, int], ...]
-    """(category, number): ids that have a trend of their own along an extrapolated number."""
+    slopes: tuple[tuple[int, int, int], ...]
+    """(category, number, power): ids with a trend of their own along an extrapolated number,
+    and, with power 2, a bend of their own within the range of the training."""
+    lowest: Floats
+    """[F], of the standardised numbers of the training."""
+    highest: Floats
+    strength: float = 1.0
+    """What all penalties are multiplied with; few rows that follow a law closely want little."""
+
+    def along(self, inputs: Inputs, number: int, power: int) -> Floats:
+        """Return what a slope is multiplied with, [n]."""
+        values = inputs.standard[:, number]
+        if power == 1:
+            return values
+        # A square would run away beyond the data.
+        return np.asarray(np.clip(values, self.lowest[number], self.highest[number]) ** power)
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class LinearModel:
     effects: tuple[Floats, ...]
     """Per category, [V + 1]: first that of an unknown value, which is 0."""
     slopes: tuple[Floats, ...]
-    """Per (category, number), [V + 1]."""
+    """Per (category, number, power), [V + 1]."""
 
     def effects_of(self, codes: Integers) -> Floats:
         """Return the effect of each category's value, [n, C]."""
@@ -61,8 +75,9 @@ class LinearModel:
         """Return the base of each row, [n]."""
         total = _dense(inputs, self.layout) @ self.weights + self.intercept
         total += self.effects_of(inputs.codes).sum(axis=1)
-        for (category, number), table in zip(self.layout.slopes, self.slopes, strict=True):
-            total += table[inputs.codes[:, category] + 1] * inputs.standard[:, number]
+        for (category, number, power), table in zip(self.layout.slopes, self.slopes, strict=True):
+            slope = table[inputs.codes[:, category] + 1]
+            total += slope * self.layout.along(inputs, number, power)
         return np.asarray(total)
 
 
@@ -88,8 +103,9 @@ def fit_layout(
 ) -> Layout:
     """Return the columns of the base for a training set; `ids` are categories with slopes."""
     partly = inputs.missing.any(axis=0) & ~inputs.missing.all(axis=0)
-    slopes = tuple((category, number) for category in ids for number in extrapolated)
-    return Layout(tuple(sizes), np.flatnonzero(partly), slopes)
+    slopes = tuple((c, number, power) for c in ids for number in extrapolated for power in (1, 2))
+    ends = (inputs.standard.min(axis=0), inputs.standard.max(axis=0))
+    return Layout(tuple(sizes), np.flatnonzero(partly), slopes, *ends)
 
 
 def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel]) -> str:
@@ -106,10 +122,14 @@ def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[Line
     for c, codes in enumerate(inputs.codes):
         table = np.column_stack([model.effects[c] for model in models])
         total = graph.add("Add", total, graph.rows_of(table, graph.add("Add", codes, one)))
-    for s, (category, number) in enumerate(layout.slopes):
+    for s, (category, number, power) in enumerate(layout.slopes):
         table = np.column_stack([model.slopes[s] for model in models])
         slope = graph.rows_of(table, graph.add("Add", inputs.codes[category], one))
         along = graph.columns(inputs.standard, np.array([number]))
+        if power > 1:
+            along = graph.add("Max", along, graph.constant(layout.lowest[[number]]))
+            along = graph.add("Min", along, graph.constant(layout.highest[[number]]))
+            along = graph.add("Mul", along, along)
         total = graph.add("Add", total, graph.add("Mul", slope, along))
     return total
 
@@ -136,11 +156,12 @@ def _design(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matrix, Fl
     for category, size in enumerate(layout.sizes):
         parts.append(_one_hot(inputs.codes[:, category], np.ones(n), size))
         penalties.append(np.full(size, _EFFECT_PENALTY))
-    for category, number in layout.slopes:
-        along = inputs.standard[:, number]
+    for category, number, power in layout.slopes:
+        along = layout.along(inputs, number, power)
         parts.append(_one_hot(inputs.codes[:, category], along, layout.sizes[category]))
         penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
-    return scipy.sparse.hstack(parts, format="csr"), np.concatenate(penalties)
+    all_penalties = layout.strength * np.concatenate(penalties)
+    return scipy.sparse.hstack(parts, format="csr"), all_penalties
 
 
 def _one_hot(codes: Integers, values: Floats, size: int) -> scipy.sparse.csr_matrix:
@@ -163,7 +184,7 @@ def _solve(
 
 def _unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) -> LinearModel:
     width = inputs.standard.shape[1] + inputs.clipped.shape[1] + len(layout.missing)
-    sizes = [1, width, *layout.sizes, *(layout.sizes[c] for c, _ in layout.slopes)]
+    sizes = [1, width, *layout.sizes, *(layout.sizes[c] for c, *_ in layout.slopes)]
     intercept, weights, *tables = np.split(solution, np.cumsum(sizes)[:-1])
     with_unknown: list[NDArray[np.float64]] = [np.insert(table, 0, 0.0) for table in tables]
     count = len(layout.sizes)

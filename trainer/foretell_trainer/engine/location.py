@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
-from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow
+from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow, held_out_errors
 
+FEW_ROWS = 5000
+_PATIENCE = 100
 _MASKED_SHARE = 0.3
 """The share of rows that the trees see a second time as if one of their ids were unknown."""
 
@@ -70,18 +72,31 @@ def choose_rounds(
     ids: tuple[int, ...],
     folds: Integers,
     should_stop: Callable[[], bool],
-) -> TreeSettings:
-    """Return the settings with the number of rounds at which held-out rows stop improving."""
-    kept, held = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
-    if len(kept) < _FEWEST_ROWS or len(held) < 5:
-        return replace(settings, rounds=0)
-    base = fit_linear(inputs.take(kept), target[kept], layout)
-    bare = Location(input_map, base, None)
-    features, residual = _training_rows(bare, inputs.take(kept), target[kept], ids, settings.seed)
-    others = inputs.take(held)
-    held_out = (bare.features(others), target[held] - base.predict(others))
-    trees = grow(features, residual, settings, held_out=held_out, should_stop=should_stop)
-    return replace(settings, rounds=trees.rounds)
+) -> tuple[TreeSettings, float]:
+    """Return the settings with the rounds that err least on held-out rows, and the error.
+
+    Few rows are held out in three turns, whose errors are averaged: one turn is a lottery.
+    """
+    few = len(inputs) < FEW_ROWS
+    curves = []
+    for fold in range(3 if few else 1):
+        kept, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if len(kept) < _FEWEST_ROWS or len(held) < 5:
+            return replace(settings, rounds=0), np.inf
+        base = fit_linear(inputs.take(kept), target[kept], layout)
+        bare = Location(input_map, base, None)
+        rows = _training_rows(bare, inputs.take(kept), target[kept], ids, settings.seed)
+        others = inputs.take(held)
+        curve = held_out_errors(
+            *rows,
+            settings,
+            held_out=(bare.features(others), target[held] - base.predict(others)),
+            patience=None if few else _PATIENCE,
+            should_stop=should_stop,
+        )
+        curves.append(curve)
+    errors = np.mean(curves, axis=0)
+    return replace(settings, rounds=int(errors.argmin()) + 1), float(errors.min())
 
 
 def _training_rows(

@@ -30,6 +30,7 @@ class TreeSettings:
     smallest_leaf: int
     column_share: float = 0.7
     row_share: float = 0.8
+    leaf_penalty: float = 1.0
     seed: int = 0
     objective: str = "regression"
     threads: int = 1
@@ -38,13 +39,15 @@ class TreeSettings:
         """Return LightGBM's parameters."""
         return {
             "objective": self.objective,
+            # Stopping early by squares would let a few outliers say when.
+            "metric": "l1",
             "num_leaves": self.leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.smallest_leaf,
             "feature_fraction": self.column_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
-            "lambda_l2": 1.0,
+            "lambda_l2": self.leaf_penalty,
             # What is missing comes marked by a number, so there is no NaN to treat apart.
             "use_missing": False,
             "seed": self.seed,
@@ -72,25 +75,42 @@ def grow(
     target: NDArray[np.float64],
     settings: TreeSettings,
     *,
-    weight: NDArray[np.float64] | None = None,
-    held_out: tuple[Singles, NDArray[np.float64]] | None = None,
-    patience: int = 50,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trees:
-    """Fit an ensemble; with rows held out, stop early when they get no better.
+    """Fit an ensemble of the given number of rounds.
 
     Raises Cancelled, from inside the fit, when asked to stop.
     """
-    data = lightgbm.Dataset(features, target, weight=weight, free_raw_data=True)
-    callbacks: list[Callable[..., Any]] = [_stopper(should_stop)]
-    valid = []
-    if held_out is not None:
-        valid = [lightgbm.Dataset(held_out[0], held_out[1], reference=data)]
-        callbacks.append(lightgbm.early_stopping(patience, verbose=False))
+    data = lightgbm.Dataset(features, target, free_raw_data=True)
     booster = lightgbm.train(
-        settings.parameters(), data, settings.rounds, valid_sets=valid, callbacks=callbacks
+        settings.parameters(), data, settings.rounds, callbacks=[_stopper(should_stop)]
     )
-    return Trees(booster, booster.best_iteration if held_out else booster.current_iteration())
+    return Trees(booster, booster.current_iteration())
+
+
+def held_out_errors(
+    features: Singles,
+    target: NDArray[np.float64],
+    settings: TreeSettings,
+    *,
+    held_out: tuple[Singles, NDArray[np.float64]],
+    patience: int | None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> NDArray[np.float64]:
+    """Return the mean absolute error on held-out rows after each round, [rounds].
+
+    With `patience` it ends so many rounds after the smallest. Raises Cancelled.
+    """
+    data = lightgbm.Dataset(features, target, free_raw_data=True)
+    valid = lightgbm.Dataset(held_out[0], held_out[1], reference=data)
+    curve: dict[str, dict[str, list[float]]] = {}
+    callbacks = [_stopper(should_stop), lightgbm.record_evaluation(curve)]
+    if patience is not None:
+        callbacks.append(lightgbm.early_stopping(patience, verbose=False))
+    lightgbm.train(
+        settings.parameters(), data, settings.rounds, valid_sets=[valid], callbacks=callbacks
+    )
+    return np.array(curve["valid_0"]["l1"])
 
 
 def _stopper(should_stop: Callable[[], bool]) -> Callable[[lightgbm.callback.CallbackEnv], None]:
