@@ -61,8 +61,10 @@ def setting_options(*names: str) -> Callable[[F], F]:
         for name in reversed(names):
             field = Settings.model_fields[name]
             flag = f"--{name.replace('_', '-')}"
-            shown = f"{field.description}  [default: {field.default}]"
             kind = _click_type(field.annotation)
+            has_default = field.default is not None and kind is not click.BOOL
+            shown = field.description or ""
+            shown += f"  [default: {field.default}]" if has_default else ""
             if kind is click.BOOL:
                 option = click.option(flag, name, is_flag=True, default=None, help=shown)
             else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 
 from foretell.cli import output
-from foretell.cli.options import FOLDER, json_option
+from foretell.cli.options import FOLDER, json_option, setting_options
+from foretell.settings import load_settings
 from foretell.stack import Stack, StateFolder
 
 
@@ -21,26 +23,31 @@ from foretell.stack import Stack, StateFolder
     show_default=True,
     help="Folder of all state; the next `foretell up` on it continues.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=50051, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--workers", default=1, show_default=True, help="Server processes.")
-@click.option("--drain-seconds", default=10.0, show_default=True, help="For calls in flight.")
-@click.option("--insecure", is_flag=True, help="Allow listening beyond this machine in the clear.")
+@setting_options(
+    "host",
+    "port",
+    "workers",
+    "drain_seconds",
+    "token_file",
+    "insecure",
+    "tls_cert_file",
+    "tls_key_file",
+    "log_level",
+)
 @json_option
 def up(
     state: Path,
-    host: str,
-    port: int,
-    workers: int,
-    drain_seconds: float,
-    insecure: bool,
+    config: Path | None,
     as_json: bool,
+    **flags: Any,  # noqa: ANN401 -- the settings of setting_options
 ) -> None:
     """Run an embedded broker, a worker and a server until Ctrl-C.
 
     A part that dies is started again. Ctrl-C stops all of them in order and loses nothing: the
     server finishes its calls, the worker its message, and what is queued waits in the folder
     for the next start. A second Ctrl-C cuts off the calls that are still in flight.
+
+    The other settings, such as the token, come from the environment or foretell.yaml.
 
     \b
     Example:
@@ -54,15 +61,7 @@ def up(
         else:
             click.echo(line)
 
-    stack = Stack(
-        folder,
-        host=host,
-        port=port,
-        workers=workers,
-        drain_s=drain_seconds,
-        insecure=insecure,
-        say=say,
-    )
+    stack = Stack(folder, load_settings(config, **flags), say)
     stop = threading.Event()
 
     def asked(_number: int, _frame: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,8 @@ class Served:
     """How many answers each bundle version gave."""
     failures: Sequence[str]
     """The first reasons, when there were any."""
+    median_s: float
+    """How long half of the answers took at most, client included, while a fit was running."""
 
 
 class BackgroundLoad:
@@ -41,6 +44,7 @@ class BackgroundLoad:
         self._versions: Counter[str] = Counter()
         self._failed = 0
         self._failures: list[str] = []
+        self._took: list[float] = []
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="background client", daemon=True)
@@ -56,7 +60,9 @@ class BackgroundLoad:
         """Return what became of the requests so far."""
         with self._news:
             answered = sum(self._versions.values())
-            return Served(answered, self._failed, dict(+self._versions), tuple(self._failures))
+            median_s = statistics.median(self._took) if self._took else 0.0
+            versions, failures = dict(+self._versions), tuple(self._failures)
+            return Served(answered, self._failed, versions, failures, median_s)
 
     def _run(self) -> None:
         with Client(self._address) as client:
@@ -67,6 +73,7 @@ class BackgroundLoad:
                 time.sleep(PAUSE_S)
 
     def _ask(self, client: Client, item: Mapping[str, Any]) -> None:
+        began = time.perf_counter()
         try:
             version, failure = client.predict(self._workload, item).bundle_version, ""
         except ForetellError as error:
@@ -74,6 +81,7 @@ class BackgroundLoad:
         with self._news:
             if version:
                 self._versions[version] += 1
+                self._took.append(time.perf_counter() - began)
             else:
                 self._failed += 1
                 self._failures += [failure] if len(self._failures) < FAILURES_KEPT else []

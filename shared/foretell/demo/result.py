@@ -46,6 +46,7 @@ class DemoResult:
             "requests_during_swap": {
                 "served": self.served.answered,
                 "failed": self.served.failed,
+                "median_s": self.served.median_s,
                 "by_version": dict(self.served.versions),
                 "failures": list(self.served.failures),
             },

@@ -158,7 +158,8 @@ def _conclusions(result: DemoResult) -> list[str]:
     lines += [
         f"bundles: {result.first_version}, then {result.second_version}, without a restart",
         f"requests during the swap: {served.answered} served, {served.failed} failed "
-        f"({', '.join(f'{count} by {version}' for version, count in served.versions.items())})",
+        f"({', '.join(f'{count} by {version}' for version, count in served.versions.items())}); "
+        f"half of them took {duration(served.median_s)} at most",
     ]
     total = sum(result.seconds.values())
     lines.append(f"{total:.0f} s in all" + (f"; kept in {result.kept}" if result.kept else ""))

@@ -29,6 +29,7 @@ from foretell.measure import (
     measure_wasm,
     run_plan,
 )
+from foretell.settings import Settings
 from foretell.stack import Stack, StateFolder
 
 NEEDED_BYTES = 300 * 1024 * 1024
@@ -96,7 +97,8 @@ class _Story:
     @contextmanager
     def start(self) -> Iterator[Stack]:
         """Step 2: the three processes."""
-        stack = Stack(self.folder)
+        # Not load_settings: what the user has set for services of their own is not meant here.
+        stack = Stack(self.folder, Settings.model_construct(port=0))
         with self.screen.step("start", "starting broker, worker and server") as step:
             with ExitStack() as on_failure:
                 on_failure.callback(stack.stop)
@@ -146,7 +148,8 @@ class _Story:
         """Step 4: a training run in the worker, asked for and watched over gRPC."""
         with self.screen.step("train", "training in the worker") as step:
             job, stages = _retrain(client, step)
-            step.say(f"a job in the worker, asked for and watched over gRPC: {' → '.join(stages)}")
+            step.say("a job in the worker, asked for and watched over gRPC:")
+            step.say(" → ".join(stages))
             rows = client.bundle(WORKLOAD, job.bundle_version).training_rows
             step.say(f"published {job.bundle_version}, trained on {rows} rows, exported to ONNX")
         return job.bundle_version
@@ -238,7 +241,7 @@ def _retrain(client: Client, step: Step) -> tuple[Job, list[str]]:
         # The stages of each metric have the metric's name at their end.
         stage = job.stage.partition(" for ")[0].partition(" of ")[0].removesuffix(" duration_s")
         stage = stage.removesuffix(" memory_kb")
-        if stage and stage not in stages:
+        if stage and stage not in (*stages, "written", "done"):
             stages.append(stage)
         note = f"{job.stage or job.state.lower()} {numbers_text(job.numbers)}"
         step.show(job.fraction_done, 1.0, note)

@@ -23,7 +23,7 @@ class Part:
     Args:
         name: what it is called in messages.
         command: the arguments after `foretell`.
-        environment: variables for it, beside this process's own; secrets go this way.
+        environment: all its variables; secrets go this way.
         log: file that its standard output and error are appended to.
     """
 
@@ -54,7 +54,7 @@ class Part:
                     *(sys.executable, "-m", "foretell.cli", *self._command),
                     *("--ready-fd", str(theirs), "--parent", str(os.getpid())),
                 ],
-                env={**os.environ, **self._environment},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,7 @@ from typing import Self
 
 from foretell.broker import EmbeddedBroker, free_port
 from foretell.errors import ForetellError
-from foretell.settings import load_settings
+from foretell.settings import ENV_PREFIX, Settings
 from foretell.stack.folder import StateFolder
 from foretell.stack.part import Part
 
@@ -29,27 +29,18 @@ class Stack:
 
     Args:
         folder: holds all state; started again on it, everything continues.
-        port: the server's; 0 takes a free one.
+        settings: what the parts are configured with, except for where the state is. Port 0
+            takes a free one.
         say: is told, in one line each, what happens to the parts.
     """
 
     def __init__(
-        self,
-        folder: StateFolder,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        workers: int = 1,
-        drain_s: float = 10.0,
-        insecure: bool = False,
-        say: Say = lambda _line: None,
+        self, folder: StateFolder, settings: Settings, say: Say = lambda _line: None
     ) -> None:
         self.folder = folder
-        self.host = host
-        self.port = port
-        self._workers = workers
-        self._drain_s = drain_s
-        self._insecure = insecure
+        self.host = settings.host
+        self.port = settings.port
+        self._settings = settings
         self._say = say
         self._broker = EmbeddedBroker(folder.broker)
         self._parts: dict[str, Part] = {}
@@ -78,7 +69,7 @@ class Stack:
         try:
             self._broker.start()
             self.port = self.port or free_port()
-            self._parts = {"server": self._server(), "worker": self._worker()}
+            self._parts = self._make_parts()
             for part in self._parts.values():
                 part.start()
             for part in self._parts.values():
@@ -97,7 +88,10 @@ class Stack:
 
     def stop(self) -> None:
         """Stop all: the server drains, the worker finishes its message, the broker goes last."""
-        for name, within_s in (("server", self._drain_s + GRACE_S), ("worker", GRACE_S)):
+        for name, within_s in (
+            ("server", self._settings.drain_seconds + GRACE_S),
+            ("worker", GRACE_S),
+        ):
             part = self._parts.get(name)
             if part is not None and not part.stop(within_s):
                 self._say(f"the {name} did not end within {within_s:g} s and was killed")
@@ -132,25 +126,24 @@ class Stack:
             return
         if self._broker.url != before:
             # Somebody took its port meanwhile. The parts have to hear of the new one.
-            self._parts = {"server": self._server(), "worker": self._worker()}
+            self._parts = self._make_parts()
 
-    def _server(self) -> Part:
-        command = ["serve", "--host", self.host, "--port", str(self.port)]
-        command += ["--workers", str(self._workers), "--drain-seconds", str(self._drain_s)]
-        command += ["--insecure"] if self._insecure else []
-        return self._part("server", command)
+    def _make_parts(self) -> dict[str, Part]:
+        return {name: self._part(name, c) for name, c in (("server", "serve"), ("worker", "work"))}
 
-    def _worker(self) -> Part:
-        return self._part("worker", ["work"])
-
-    def _part(self, name: str, command: list[str]) -> Part:
-        return Part(name, command, self._environment(), self.folder.logs / f"{name}.log")
-
-    def _environment(self) -> dict[str, str]:
-        settings = load_settings(
-            broker_url=self._broker.url, registry=self.folder.registry, data=self.folder.data
+    def _part(self, name: str, command: str) -> Part:
+        settings = self._settings.model_copy(
+            update={
+                "broker_url": self._broker.url,
+                "registry": self.folder.registry,
+                "data": self.folder.data,
+                "port": self.port,
+            }
         )
-        return settings.as_environment()
+        # The settings are handed down whole: nothing of ours must mix with them on the way.
+        outer = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
+        environment = {**outer, **settings.as_environment()}
+        return Part(name, [command], environment, self.folder.logs / f"{name}.log")
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.process
 
 def test_a_part_that_does_not_start_says_why(tmp_path: Path) -> None:
     """The reason is the last line of its log, without a word about logs."""
-    part = Part("server", ["serve", "--port", "70000"], {}, tmp_path / "server.log")
+    part = Part("server", ["serve", "--port", "70000"], os.environ, tmp_path / "server.log")
     part.start()
     with pytest.raises(Unavailable, match="the server is unavailable: port: 70000"):
         part.wait_ready(60)
@@ -22,7 +23,7 @@ def test_a_part_that_does_not_start_says_why(tmp_path: Path) -> None:
 
 def test_a_part_that_dies_young_waits_longer_each_time(tmp_path: Path) -> None:
     """What cannot run is not started again without end at full speed."""
-    part = Part("server", ["serve", "--port", "70000"], {}, tmp_path / "server.log")
+    part = Part("server", ["serve", "--port", "70000"], os.environ, tmp_path / "server.log")
     part.start()
     pauses = [part.pause_s() for _ in range(10)]
     part.stop(5)
