@@ -70,6 +70,17 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
             cwd=tmp_path,
         )
         assert reported.out == "1 accepted, 0 rejected\n"
+        line = {
+            "id": "from-a-line",
+            "features": {"scene": "city", "host": "old", "pixels": 9000},
+            "metrics": {"seconds": 0.5},
+        }
+        lines = foretell(
+            *("observe", "render", "--file", "-", "--json", *address),
+            cwd=tmp_path,
+            stdin=json.dumps(line) + "\n",
+        )
+        assert lines.json["ids"] == ["from-a-line"]
         code, said = interrupt(process)
         assert code == 0
         assert "stopping: the server first" in said
@@ -81,7 +92,7 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         again = foretell(
             "retrain", "render", "--wait", "--json", "--address", ready["address"], cwd=tmp_path
         )
-        assert again.json["numbers"]["rows"] == 151
+        assert again.json["numbers"]["rows"] == 152
         children = psutil.Process(process.pid).children(recursive=True)
         assert interrupt(process)[0] == 0
         assert not any(child.is_running() for child in children)

@@ -54,6 +54,17 @@ def test_a_failure_is_one_line_and_an_exit_code(
     assert said in err
 
 
+def test_the_demo_says_when_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is begun, in one line, with what can be done about it."""
+    monkeypatch.setattr("foretell.demo.story.NEEDED_BYTES", 2**80)
+    assert run(["demo", "--json"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "MB are free and the demo needs" in last
+    assert "set TMPDIR" in last
+
+
 def test_a_missing_extra_is_named_with_what_installs_it() -> None:
     """A module that is not installed becomes the extra that has it."""
     failure = failure_of(ModuleNotFoundError("No module named 'duckdb'", name="duckdb"), "trainer")
