@@ -49,6 +49,14 @@ BENCHMARKS = (
         quick=("--swaps", "20"),
         needs_data=False,
     ),
+    Benchmark(
+        "benchmarks.ingest",
+        "observations per second into DuckDB, alone and through broker and worker",
+        "--rows 60000 --batch 1000,5000",
+        "1",
+        quick=("--rows", "20000", "--batch", "2000"),
+        needs_data=False,
+    ),
 )
 
 

@@ -159,21 +159,6 @@ class WorkerProcesses:
         self.stop()
 
 
-def work(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
-    """Run the workers of some queues until SIGTERM or SIGINT."""
-    asked = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: asked.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        with WorkerProcesses(settings, queues):
-            asked.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
