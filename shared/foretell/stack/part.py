@@ -92,7 +92,7 @@ class Part:
 
     def stop(self, within_s: float) -> bool:
         """End the process with SIGTERM, and kill it when it takes longer; return which it was."""
-        process, self._process = self._process, None
+        process = self._process
         self._close_pipe()
         if process is None:
             return True
@@ -103,7 +103,15 @@ class Part:
             process.kill()
             process.wait()
             return False
+        finally:
+            # Until here `hurry` may still reach it.
+            self._process = None
         return True
+
+    def hurry(self) -> None:
+        """Send SIGTERM once more: a server that drains then cuts off what is in flight."""
+        if self._process is not None:
+            self._process.terminate()
 
     def last_words(self) -> str:
         """Return the last line of the log, without what the log adds to it."""

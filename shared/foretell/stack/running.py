@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -99,9 +98,8 @@ class Stack:
 
     def hurry(self) -> None:
         """Ask the server to cut off what is in flight, because somebody asked to stop twice."""
-        server = self._parts.get("server")
-        if server is not None and server.pid:
-            os.kill(server.pid, signal.SIGTERM)
+        if "server" in self._parts:
+            self._parts["server"].hurry()
 
     def _look_after(self, name: str, part: Part) -> None:
         code = part.ended()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
+from foretell.client import Client
+from foretell.errors import ForetellError
 
 from tests.integration.cli.conftest import PATIENCE_S, Trained, foretell, rows_of_renders, running
 
@@ -96,6 +100,29 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         children = psutil.Process(process.pid).children(recursive=True)
         assert interrupt(process)[0] == 0
         assert not any(child.is_running() for child in children)
+
+
+def test_a_second_ctrl_c_cuts_off_what_is_in_flight(trained: Trained, tmp_path: Path) -> None:
+    """A stream may hold up the first Ctrl-C for as long as the drain lasts, but not the second."""
+    state = tmp_path / "state"
+    shutil.copytree(trained.registry, state / "registry")
+    item = {"scene": "city", "host": "big", "pixels": 1e5}
+    never = threading.Event()
+
+    def items() -> Iterator[dict[str, object]]:
+        yield item
+        never.wait(PATIENCE_S)
+
+    args = ("up", "--state", state, "--port", 0, "--drain-seconds", 2 * PATIENCE_S, "--json")
+    with running(*args, cwd=tmp_path) as process, Client(next_json(process)["address"]) as client:
+        answers = client.stream("render", items())
+        assert next(answers).error is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert "stopping" in next_json(process)["event"]
+        assert interrupt(process)[0] == 0
+        with pytest.raises(ForetellError):
+            next(answers)
+        never.set()
 
 
 def test_serve_answers_on_a_registry_alone(trained: Trained) -> None:
