@@ -19,6 +19,7 @@ from foretell.demo.outcomes import HeldOut, share_inside
 if TYPE_CHECKING:
     from foretell.demo.result import DemoResult
 
+NARROWEST = 100
 PACE_WORTH_SAYING = 0.05
 WIDTH_WITH_MEMORY = 126
 """Columns of text that the whole table takes; a narrower terminal gets the durations alone."""
@@ -86,6 +87,8 @@ class Screen:
         """Print the table and what follows from it."""
         self.console.print()
         with_memory = self.console.width >= WIDTH_WITH_MEMORY
+        # A narrow terminal folds long lines; cells that are cut off would be worth nothing.
+        self.console.width = max(self.console.width, NARROWEST)
         self.console.print(_table(result.held_out, with_memory=with_memory))
         self.console.print()
         for line in _conclusions(result):
