@@ -121,9 +121,9 @@ def rejections(store: Store) -> list[tuple[str, str]]:
         ).fetchall()
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 120.0) -> None:
     """Wait for something that another process does and announces nowhere."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(0.1)
