@@ -20,7 +20,7 @@ from foretell.demo.outcomes import WORKLOAD, HeldOut, observation_of, pace_chang
 from foretell.demo.result import DemoResult
 from foretell.demo.screen import Screen, Step
 from foretell.demo.stored import StoredRows
-from foretell.errors import ForetellError, Unavailable
+from foretell.errors import ForetellError, InvalidInput, Unavailable
 from foretell.measure import (
     Configuration,
     Measurement,
@@ -36,6 +36,9 @@ NEEDED_BYTES = 300 * 1024 * 1024
 STORED_WITHIN_S = 60.0
 SWAPPED_WITHIN_S = 20.0
 LONGEST_RUN_S = 10.0
+FEWEST_RUNS = 20
+LONGER = 4
+"""How many times longer to measure when the machine was too slow, or too busy, at first."""
 ANSWERS_AROUND_SWAP = 200
 """How many answers at least the old and the new version give while the client keeps asking."""
 
@@ -48,6 +51,8 @@ class DemoSettings:
     """Seconds to measure for."""
     held_out: int = 40
     """How many runs to predict, and then to run."""
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks to run; all of them when there are none."""
     keep: Path | None = None
     """Where to keep all state; None keeps nothing."""
     seed: int = 0
@@ -77,22 +82,40 @@ class _Story:
     def measure(self) -> Measurements:
         """Step 1: real runs of real tasks on this machine."""
         with self.screen.step("measure", "running tasks, each in a fresh process") as step:
-
-            def tell(done: int, expected: int, last: Measurement) -> None:
-                step.show(done, expected, describe(last))
-
-            measured = measure_wasm(
-                self.settings.budget_s,
-                seed=self.settings.seed,
-                timeout_s=LONGEST_RUN_S,
-                on_progress=tell,
-            )
+            for budget_s in (self.settings.budget_s, LONGER * self.settings.budget_s):
+                measured = self._measure(budget_s, step)
+                if self._is_enough(measured):
+                    break
+                step.say(f"{len(measured.runs)} runs in {budget_s:g} s are too few to learn from")
+            else:
+                why = f"{len(measured.runs)} runs in {budget_s:g} s are too few to learn from"
+                raise Unavailable("a forecast", f"{why}; give it more time (--budget)")
             measured.write(self.folder.root / "measured")
             step.say(
                 f"{len(measured.runs)} real runs of {len(measured.functions)} WebAssembly tasks "
                 f"under {len(measured.nodes)} engine settings ('nodes'), each in a fresh process"
             )
         return measured
+
+    def _measure(self, budget_s: float, step: Step) -> Measurements:
+        def tell(done: int, expected: int, last: Measurement) -> None:
+            step.show(done, expected, describe(last))
+
+        return measure_wasm(
+            budget_s,
+            tasks=self.settings.tasks or None,
+            seed=self.settings.seed,
+            timeout_s=LONGEST_RUN_S,
+            on_progress=tell,
+        )
+
+    def _is_enough(self, measured: Measurements) -> bool:
+        """Return whether there is enough to train on, and something to hold out."""
+        try:
+            held_out_plan(measured, self.settings.held_out, seed=self.settings.seed)
+        except InvalidInput:
+            return False
+        return sum(run.duration_s is not None for run in measured.runs) >= FEWEST_RUNS
 
     @contextmanager
     def start(self) -> Iterator[Stack]:

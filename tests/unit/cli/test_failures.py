@@ -32,6 +32,7 @@ from foretell.errors import Cancelled, InvalidInput, SchemaError, Violation
         (("serve", "--host", "192.0.2.1"), 1, "not a loopback address"),
         (("measure", "wasm", "--task", "nope"), 1, "no task named 'nope'"),
         (("workload", "init", "a", "--from", "wrong.csv", "--metric", "z"), 1, "no column named"),
+        (("demo", "--task", "nope"), 1, "no task named 'nope'"),
         (("demo", "--keep", "wrong.csv/x"), 1, "Not a directory"),
     ],
 )
