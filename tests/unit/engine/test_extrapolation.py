@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,24 @@ def test_support_falls_beyond_the_data(powers: Predictor) -> None:
     batch = np.array([8.0, LARGEST * 64, LARGEST * 4096])
     support = along(powers, "fast", batch, np.full(3, 3.0)).support
     assert support[0] > 2 * support[1] > 2 * support[2]
+
+
+def test_a_curve_that_levels_off_beyond_the_data_is_not_missed_with_confidence(
+    tmp_path: Path,
+) -> None:
+    """Where the trend goes on bending, intervals up to 4 times beyond the data still cover."""
+    rng = np.random.default_rng(9)
+    schema = Schema(
+        workload="saturating",
+        features=(Feature(name="batch", kind="number", scale="log", extrapolate=True),),
+        metrics=(Metric(name="rate", direction="higher"),),
+    )
+    batch = 2.0 ** rng.integers(0, 5, 400)
+    rate = 100 * batch / (batch + 16) * np.exp(rng.normal(0, 0.03, 400))
+    Workload(schema, {"batch": batch.tolist()}, rate[:, None]).train(tmp_path)
+    predictor = Predictor.load(tmp_path / "bundle")
+    beyond = np.array([24.0, 32.0, 64.0])
+    encoded = predictor.encoder.encode_columns({"batch": beyond.tolist()}, len(beyond))
+    lower, upper = predictor.forecast(encoded).forecasts.interval(0.9)
+    actual = 100 * beyond / (beyond + 16)
+    assert np.all((actual >= lower[:, 0]) & (actual <= upper[:, 0]))

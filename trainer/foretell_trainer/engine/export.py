@@ -19,7 +19,6 @@ from foretell_trainer.engine.scale import (
     DISTANCE_STEPS,
     FARTHEST,
     SMALLEST,
-    WIDENING,
     scale_features,
 )
 from foretell_trainer.engine.seen import support, support_to_onnx
@@ -161,7 +160,10 @@ def _location_and_scale(
     offsets = graph.constant(np.array([m.scale.offset for m in fitted.metrics]))
     logs = graph.add("Add", graph.columns(forest, np.arange(count, 2 * count)), offsets)
     sizes = graph.add("Max", graph.add("Exp", logs), graph.constant(np.array([SMALLEST])))
-    beyond = graph.add("Mul", graph.as_column(inputs.excess), graph.constant(np.array([WIDENING])))
+    widening = graph.constant(np.array([[m.scale.widening for m in fitted.metrics]]))
+    square = graph.add("Mul", inputs.excess, inputs.excess)
+    reach = graph.as_column(graph.add("Add", inputs.excess, square))
+    beyond = graph.add("Mul", reach, widening)
     wider = graph.add("Add", beyond, graph.constant(np.ones(1)))
     scale = graph.add("Mul", graph.add("Mul", sizes, wider), units)
     return _all_metrics(graph, fitted, inputs, location, scale)

@@ -10,13 +10,19 @@ from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell.schema import Schema
 from numpy.typing import NDArray
 
-from foretell_trainer.engine.calibration import quantile_tables
+from foretell_trainer.engine.calibration import LEVELS, quantile_tables
 from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout
 from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import FEW_ROWS, Location, choose_rounds, fit_location
-from foretell_trainer.engine.scale import Scale, fit_scale, scale_features
+from foretell_trainer.engine.scale import (
+    WIDENING,
+    Scale,
+    fit_scale,
+    scale_features,
+    widening_for,
+)
 from foretell_trainer.engine.seen import GroupCounts, Neighbourhood, choose_anchors, count_groups
 from foretell_trainer.engine.trees import Singles, TreeSettings
 
@@ -24,6 +30,7 @@ SMALLEST_TRAINING_SET = 10
 """With fewer rows of a metric than this there is nothing to calibrate on."""
 
 _FEW_LEVELS = 20
+_FEWEST_STEPS = 3
 _SCALE_ROWS = 40_000
 _LARGE = 100_000
 _STRENGTHS = (10.0, 1.0, 0.1)
@@ -61,6 +68,12 @@ class TrainingSet:
         """The categories that are groups of their own."""
         names = self.schema.category_names
         return tuple(names.index(g[0]) for g in self.schema.groups if len(g) == 1)
+
+    @property
+    def extrapolated(self) -> list[int]:
+        """The numbers that may be asked beyond the data."""
+        features = [f for f in self.schema.inputs if f.is_numeric]
+        return [i for i, feature in enumerate(features) if feature.extrapolate]
 
     @property
     def maskable(self) -> tuple[int, ...]:
@@ -200,12 +213,15 @@ class _Metric:
         count = len(
             count_groups(self.training.schema, self.training.sizes, self.inputs.codes).table_names
         )
+        tables = quantile_tables(standardised, pooled.table, count)
+        self.progress("extrapolating", 0.9, {})
+        scale = replace(scale, widening=self._widening(trees, scale, tables[0]))
         return FittedMetric(
             metric=self.metric,
             unit=self.unit,
             location=location,
             scale=scale,
-            tables=quantile_tables(standardised, pooled.table, count),
+            tables=tables,
             rounds=trees.rounds,
             rows=len(self.rows),
             out_of_fold=pooled,
@@ -213,10 +229,11 @@ class _Metric:
         )
 
     def _layout(self) -> Layout:
-        features = [f for f in self.training.schema.inputs if f.is_numeric]
-        extrapolated = [i for i, feature in enumerate(features) if feature.extrapolate]
         return fit_layout(
-            self.training.sizes, self.training.inputs, self.training.ids, extrapolated
+            self.training.sizes,
+            self.training.inputs,
+            self.training.ids,
+            self.training.extrapolated,
         )
 
     def _tree_settings(self) -> TreeSettings:
@@ -318,6 +335,29 @@ class _Metric:
             should_stop=self.should_stop,
         )
 
+    def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> float:
+        """Return by how much the scale must grow beyond the data, tried on its upper end.
+
+        For each extrapolated number a model is fitted to the rows below, and asked for those
+        above: what it misses them by is what the real model may miss beyond all data.
+        """
+        found = [WIDENING]
+        ends = (float(np.interp(0.05, LEVELS, table)), float(np.interp(0.95, LEVELS, table)))
+        whole = self.layout
+        for number in self.training.extrapolated:
+            values = self.inputs.standard[:, number]
+            out = _upper_end(values, self.inputs.missing[:, number])
+            if out is None:
+                continue
+            kept = self.inputs.standard[~out]
+            self.layout = replace(whole, lowest=kept.min(axis=0), highest=kept.max(axis=0))
+            part = self._left_out(0, out, trees)
+            excess = values[out] - kept[:, number].max()
+            sizes = scale.predict(part.features, np.zeros(len(excess)))
+            found.append(widening_for(part.residual, sizes, excess, ends))
+        self.layout = whole
+        return max(found)
+
     def _standardised(self, pooled: OutOfFold) -> Floats:
         """Return residuals over scales that were fitted without the row's fold, [r]."""
         result = np.zeros(len(pooled.row))
@@ -338,6 +378,17 @@ def _forgotten(codes: Integers, kept: Integers) -> Integers:
         np.where(np.isin(codes[:, c], kept[:, c]), codes[:, c], -1) for c in range(codes.shape[1])
     ]
     return np.column_stack(columns) if columns else codes
+
+
+def _upper_end(values: Floats, missing: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the upper quarter or so of the rows, None where there is too little below or in it."""
+    known = values[~missing]
+    if len(known) < _FEW_LEVELS or len(np.unique(known)) < _FEWEST_STEPS:
+        return None
+    cut = float(np.quantile(known, 0.75))
+    out = ~missing & ((values > cut) if (known > cut).any() else (values == cut))
+    enough = out.sum() >= _FEW_LEVELS and len(np.unique(known[known <= cut])) >= _FEWEST_STEPS - 1
+    return out if enough else None
 
 
 def _accuracy(pooled: OutOfFold, *, log: bool) -> dict[str, float]:

@@ -42,7 +42,7 @@ class Inputs:
     standard: Floats
     """[n, F]: numbers, in logs where the schema says so, centred and scaled; missing is 0."""
     clipped: Floats
-    """[n, L]: the log-scaled numbers again, not in logs, held to the range of the training."""
+    """[n, L]: the log-scaled numbers again, not in logs; beyond the range along the tangent."""
     missing: Flags
     """[n, F]"""
     codes: Integers
@@ -116,7 +116,18 @@ class InputMap:
         raw, absent = values[:, self.log_columns], missing[:, self.log_columns]
         raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
         clipped = np.where(absent, 0.0, (raw - self.raw_mean) / self.raw_deviation)
+        over = np.maximum(standard - self.seen_highest, 0.0)[:, self.log_columns]
+        clipped = clipped + over * self.tangent
         return Inputs(standard, clipped, missing, codes, excess)
+
+    @property
+    def tangent(self) -> Floats:
+        """How fast `clipped` grows with the standardised log at the upper end, [L].
+
+        Beyond it `clipped` goes on along this line: a trend that bends within the data then
+        leaves it with the slope that it has there.
+        """
+        return self.raw_highest * self.deviation[self.log_columns] / self.raw_deviation
 
     @property
     def typical(self) -> Floats:
@@ -169,7 +180,7 @@ class InputMap:
         trees = graph.add("Where", marked, graph.constant(np.array([MISSING_MARK])), standard)
         return GraphInputs(
             standard=standard,
-            clipped=self._clipped_nodes(graph, present, missing),
+            clipped=self._clipped_nodes(graph, present, missing, standard),
             missing=graph.cast(missing, np.float64),
             trees=trees,
             values=present,
@@ -177,14 +188,18 @@ class InputMap:
             excess=graph.sum_columns(beyond),
         )
 
-    def _clipped_nodes(self, graph: GraphBuilder, present: str, missing: str) -> str:
+    def _clipped_nodes(self, graph: GraphBuilder, present: str, missing: str, standard: str) -> str:
         raw = graph.columns(present, self.log_columns)
         raw = graph.add("Max", raw, graph.constant(self.raw_lowest))
         raw = graph.add("Min", raw, graph.constant(self.raw_highest))
         raw = graph.add("Sub", raw, graph.constant(self.raw_mean))
         raw = graph.add("Div", raw, graph.constant(self.raw_deviation))
         absent = graph.columns(missing, self.log_columns)
-        return graph.add("Where", absent, graph.constant(np.zeros(1)), raw)
+        zero = graph.constant(np.zeros(1))
+        inside = graph.add("Where", absent, zero, raw)
+        over = graph.add("Sub", standard, graph.constant(self.seen_highest))
+        over = graph.columns(graph.add("Max", over, zero), self.log_columns)
+        return graph.add("Add", inside, graph.add("Mul", over, graph.constant(self.tangent)))
 
     def _category_nodes(self, graph: GraphBuilder, categories: str) -> list[str]:
         facts = {fact.column: fact for fact in self.category_facts}

@@ -48,8 +48,10 @@ class Layout:
         values = inputs.standard[:, number]
         if power == 1:
             return values
-        # A square would run away beyond the data.
-        return np.asarray(np.clip(values, self.lowest[number], self.highest[number]) ** power)
+        # A square would run away beyond the data; its tangent goes on as the data left off.
+        low, high = self.lowest[number], self.highest[number]
+        inside = np.clip(values, low, high)
+        return np.asarray(inside * (2 * values - inside))
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,10 @@ def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[Line
         slope = graph.rows_of(table, graph.add("Add", inputs.codes[category], one))
         along = graph.columns(inputs.standard, np.array([number]))
         if power > 1:
-            along = graph.add("Max", along, graph.constant(layout.lowest[[number]]))
-            along = graph.add("Min", along, graph.constant(layout.highest[[number]]))
-            along = graph.add("Mul", along, along)
+            inside = graph.add("Max", along, graph.constant(layout.lowest[[number]]))
+            inside = graph.add("Min", inside, graph.constant(layout.highest[[number]]))
+            twice = graph.add("Add", along, along)
+            along = graph.add("Mul", inside, graph.add("Sub", twice, inside))
         total = graph.add("Add", total, graph.add("Mul", slope, along))
     return total
 

@@ -11,7 +11,9 @@ from foretell_trainer.engine.inputs import Floats
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow
 
 WIDENING = 0.5
-"""How much the scale grows, as a share, for each standard deviation beyond the seen range."""
+"""The least by which the scale grows, as a share, for each unit of `reach` beyond the data."""
+
+MOST_WIDENING = 50.0
 
 DISTANCE_STEPS = 64.0
 """Distances are rounded to steps: the last digits of a root near 0 differ between libraries."""
@@ -29,13 +31,16 @@ class Scale:
 
     offset: float
     trees: Trees | None
+    widening: float = WIDENING
 
     def predict(self, features: Singles, excess: Floats) -> Floats:
         """Return the scale of each row, [n], above 0."""
         logs = np.full(len(features), self.offset)
         if self.trees is not None:
             logs += self.trees.predict(features)
-        return np.asarray(np.maximum(np.exp(logs), SMALLEST) * (1.0 + WIDENING * excess))
+        return np.asarray(
+            np.maximum(np.exp(logs), SMALLEST) * (1.0 + self.widening * reach(excess))
+        )
 
 
 def fit_scale(
@@ -66,6 +71,28 @@ def fit_scale(
         seed=seed,
     )
     return Scale(offset, grow(features, logs - offset, settings, should_stop=should_stop))
+
+
+def reach(excess: Floats) -> Floats:
+    """Return how far beyond the data counts, [n], from the standard deviations beyond it.
+
+    What a straight trend misses of a bent one grows with the square of the distance.
+    """
+    return excess * (1.0 + excess)
+
+
+def widening_for(
+    residual: Floats, scale: Floats, excess: Floats, ends: tuple[float, float]
+) -> float:
+    """Return the widening with which nine of ten residuals beyond a range would be covered.
+
+    All are [n], of rows that a model predicted whose training ended below them; `ends` are the
+    5 % and 95 % quantiles of its standardised residuals within the range.
+    """
+    standardised = residual / scale
+    needed = np.maximum(standardised / max(ends[1], 1e-6), standardised / min(ends[0], -1e-6))
+    slope = np.maximum(needed - 1.0, 0.0) / reach(np.maximum(excess, 1e-3))
+    return float(np.clip(np.quantile(slope, 0.9), WIDENING, MOST_WIDENING))
 
 
 def scale_features(location_features: Singles, rows: Floats, distance: Floats) -> Singles:
