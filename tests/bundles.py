@@ -62,6 +62,7 @@ def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
         "zero": np.array(0.0, np.float64),
         "zero_f": np.array(0.0, np.float32),
         "zero_i": np.array(0, np.int64),
+        "zeros_i": np.zeros((1, metrics), np.int64),
         "shift": np.full((1, metrics), shift, np.float32),
         "ones": one,
         "scales": np.array(SCALE, np.float32),
@@ -93,8 +94,7 @@ def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
         helper.make_node("Where", ["unknown", "no_rows", "known_rows"], ["rows"]),
         helper.make_node("Where", ["unknown", "unknown_support", "known_support"], ["near"]),
         helper.make_node("Reshape", ["near", "flat"], ["support"]),
-        helper.make_node("Mul", ["kind", "zero_i"], ["tables"]),
-        helper.make_node("Reshape", ["tables", "flat"], ["table"]),
+        helper.make_node("Mul", ["kind", "zeros_i"], ["table"]),
     ]
     double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
     value = helper.make_tensor_value_info
@@ -109,7 +109,7 @@ def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
             value("location", single, ["n", metrics]),
             value("scale", single, ["n", metrics]),
             value("support", single, ["n"]),
-            value("table", integer, ["n"]),
+            value("table", integer, ["n", metrics]),
             value("rows", single, ["n", len(schema.groups)]),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
@@ -146,7 +146,7 @@ def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
             location=location,
             scale=np.full((2, metrics), SCALE),
             support=np.array([1.0, 0.1]),
-            table=np.array([0, 0]),
+            table=np.zeros((2, metrics), np.int64),
         ),
     )
 

@@ -2,8 +2,10 @@
 
 The graph takes `numbers` (double [n, F_num]) and `categories` (int64 [n, F_cat]), laid out as
 `foretell.encoding` says, and answers `location` and `scale` (float [n, M]), `support`
-(float [n]), `table` (int64 [n]: which quantile table holds) and `rows` (float [n, G]: how many
-training rows stand behind the row's value of each group; 0 is never seen).
+(float [n]), `table` (int64 [n, M]: which quantile table holds for each metric) and `rows` (float
+[n, G]: how many training rows, of any metric, stand behind the row's value of each group; 0 is
+never seen). A metric that was never measured for an id has a table for unseen ones, whatever the
+other metrics have.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class Golden(_Part):
     location: tuple[tuple[float, ...], ...]
     scale: tuple[tuple[float, ...], ...]
     support: tuple[float, ...]
-    table: tuple[int, ...]
+    table: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(
@@ -108,7 +110,7 @@ class Golden(_Part):
             location=tuple(map(tuple, location.tolist())),
             scale=tuple(map(tuple, scale.tolist())),
             support=tuple(support.tolist()),
-            table=tuple(table.tolist()),
+            table=tuple(map(tuple, table.tolist())),
         )
 
     def inputs(self) -> tuple[Numbers, Codes]:

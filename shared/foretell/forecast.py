@@ -1,9 +1,9 @@
 """Forecasts: every answer read from one monotone distribution, so that none contradict.
 
 For a metric on a log scale, quantile q of row i is exp(location + scale · R(q)); on a linear
-scale it is location + scale · R(q). R is one of the bundle's quantile tables, chosen per row.
-Between the levels of a table R is linear in q. Beyond the outermost levels it is linear in
-log(q / (1 - q)), through the last two levels, so that any q in (0, 1) has an answer.
+scale it is location + scale · R(q). R is one of the bundle's quantile tables, chosen per row
+and metric. Between the levels of a table R is linear in q. Beyond the outermost levels it is
+linear in log(q / (1 - q)), through the last two levels, so that any q in (0, 1) has an answer.
 """
 
 from __future__ import annotations
@@ -80,17 +80,20 @@ class QuantileTables:
         return low, high
 
     def probability(self, table: Integers, z: Floats, metric: int | None = None) -> Floats:
-        """Return P(residual ≤ z), the inverse of `at`, for each row's table.
+        """Return P(residual ≤ z), the inverse of `at`, by the table of each row and metric.
 
-        `z` is [n, M], or [n, 1] for one `metric`; so is the answer.
+        `table` and `z` are [n, M], or [n, 1] for one `metric`; so is the answer.
         """
         first = metric or 0
         if z.size <= _FEW:
             # One row is what schedulers ask most; plain floats are 20 times faster there.
             rows = zip(table.tolist(), z.tolist(), strict=True)
-            cells = [[self._invert(t, first + m, v) for m, v in enumerate(row)] for t, row in rows]
+            cells = [
+                [self._invert(which[m], first + m, v) for m, v in enumerate(row)]
+                for which, row in rows
+            ]
             return np.array(cells, dtype=np.float64).reshape(z.shape)
-        return self._invert_many(table[:, None], np.arange(first, first + z.shape[1]), z)
+        return self._invert_many(table, np.arange(first, first + z.shape[1]), z)
 
     # MUST compute the same as _invert_many; a test compares them.
     def _invert(self, table: int, metric: int, z: float) -> float:
@@ -120,7 +123,7 @@ class QuantileTables:
         for side, outside in ((0, passed == 0), (-1, passed == len(levels))):
             rows, metrics = np.nonzero(outside)
             if len(rows):
-                where = (table[rows, 0], columns[metrics])
+                where = (table[rows, metrics], columns[metrics])
                 found[rows, metrics] = self._tail(side, *where, z[rows, metrics])
         return found
 
@@ -143,6 +146,11 @@ class QuantileTables:
         return passed
 
     @cached_property
+    def columns(self) -> Integers:
+        """The positions of the metrics, [M]."""
+        return np.arange(self.values.shape[1])
+
+    @cached_property
     def _level_list(self) -> list[float]:
         return [float(level) for level in self.levels]
 
@@ -163,10 +171,18 @@ class Forecasts:
     scale: Floats
     """[n, M], above 0."""
     table: Integers
-    """[n]: which quantile table holds for the row."""
+    """[n, M]: which quantile table holds for the row's metric."""
     tables: QuantileTables
     support: Floats
     """[n], in [0, 1]: how well the training data covers the row."""
+    _cells: Integers = field(init=False, repr=False, compare=False)
+    """[n, M]: where each table and metric stands in a flat [T · M]."""
+
+    def __post_init__(self) -> None:
+        if self.table.shape != self.location.shape:
+            raise ValueError(f"tables are {self.table.shape}, locations {self.location.shape}")
+        cells = self.table * len(self.metric_names) + self.tables.columns
+        object.__setattr__(self, "_cells", cells)  # the way of a frozen class to set its own
 
     def __len__(self) -> int:
         return len(self.location)
@@ -196,7 +212,7 @@ class Forecasts:
     def quantile(self, level: float) -> Floats:
         """Return the quantiles of one level in (0, 1), [n, M], in the metrics' own units."""
         _check("quantile", level)
-        return self._value(self.location + self.scale * self.tables.at(level)[self.table])
+        return self._value(self.location + self.scale * self._residual(level))
 
     def quantiles(self, levels: Sequence[float]) -> Floats:
         """Return the quantiles of several levels, [n, M, levels]."""
@@ -220,7 +236,7 @@ class Forecasts:
         if not (math.isfinite(tolerance) and tolerance > 0):
             raise InvalidInput([Violation("tolerance", str(tolerance), "must be above 0")])
         # In units of scale around the median, so that nothing is taken to exp() and back.
-        centre = self.tables.at(0.5)[self.table]
+        centre = self._residual(0.5)
         reach = tolerance * np.abs(self.location + self.scale * centre)
         down = math.log1p(-tolerance) if tolerance < 1 else -math.inf
         above = np.where(self.log, math.log1p(tolerance), reach) / self.scale
@@ -249,7 +265,11 @@ class Forecasts:
                 # What is on a log scale is above 0: P(≤ 0) is 0.
                 logs = np.where(limits > 0, np.log(limits), -np.inf)
             limits = logs if log.all() else np.where(log, logs, limits)
-        return self.tables.probability(self.table, (limits - location) / scale, metric)
+        return self.tables.probability(self.table[:, chosen], (limits - location) / scale, metric)
+
+    def _residual(self, level: float) -> Floats:
+        """Return R(level) by the table of each row and metric, [n, M]."""
+        return self.tables.at(level).take(self._cells)
 
     def _value(self, raw: Floats) -> Floats:
         if self.log.all():

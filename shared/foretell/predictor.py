@@ -37,7 +37,7 @@ TIERS = ("cold", "few-shot", "warm", "repeat")
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the graph answers, [n, M], [n, M], [n], [n] and [n, G]."""
+    """What the graph answers, [n, M], [n, M], [n], [n, M] and [n, G]."""
 
     location: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -165,7 +165,7 @@ class Predictor:
         ids = outputs.rows[:, self._ids]
         fewest = ids.min(axis=1) if self._ids else np.full(len(ids), np.inf)
         tier = np.where(fewest <= 0, 0, np.where(fewest < FEW_SHOT_ROWS, 1, 2))
-        tier[self._is_repeat[outputs.table]] = 3
+        tier[self._is_repeat[outputs.table].all(axis=1)] = 3
         names: list[str] = self._tier_names[tier].tolist()
         return names
 
@@ -197,7 +197,7 @@ def _check_signature(session: InferenceSession, manifest: Manifest) -> None:
         "location": ("tensor(float)", (metrics,)),
         "scale": ("tensor(float)", (metrics,)),
         "support": ("tensor(float)", ()),
-        "table": ("tensor(int64)", ()),
+        "table": ("tensor(int64)", (metrics,)),
         "rows": ("tensor(float)", (len(manifest.groups),)),
     }
     found: dict[str, Any] = {node.name: node for node in session.get_inputs()}

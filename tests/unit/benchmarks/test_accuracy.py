@@ -108,7 +108,7 @@ def test_pooled_rows_keep_the_tables_of_their_own_bundle() -> None:
 
 def _predicted(spread: float) -> Predicted:
     tables = QuantileTables(np.array([0.1, 0.9]), spread * np.array([[[-1.0, 1.0]]]))
-    table = np.zeros(2, dtype=np.int64)
+    table = np.zeros((2, 1), dtype=np.int64)
     ones = np.ones((2, 1))
     one = Forecasts(("t",), np.array([True]), ones, ones, table, tables, np.ones(2))
     return Predicted(one, ones, 1.0)

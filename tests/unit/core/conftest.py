@@ -78,7 +78,7 @@ def graph(schema: Schema, *, offset: float = 0.0) -> bytes:
         "location": (TensorProto.FLOAT, [2]),
         "scale": (TensorProto.FLOAT, [2]),
         "support": (TensorProto.FLOAT, []),
-        "table": (TensorProto.INT64, []),
+        "table": (TensorProto.INT64, [2]),
         "rows": (TensorProto.FLOAT, [3]),
     }
     outputs = [helper.make_tensor_value_info(n, t, ["n", *w]) for n, (t, w) in out.items()]
@@ -100,7 +100,7 @@ def graph(schema: Schema, *, offset: float = 0.0) -> bytes:
         helper.make_node("Add", ["zero", "spread"], ["scale"]),
         helper.make_node("ReduceMax", ["scale", "axis"], ["half"], keepdims=0),
         helper.make_node("Add", ["half", "quarter"], ["support"]),
-        helper.make_node("Cast", ["support"], ["table"], to=TensorProto.INT64),
+        helper.make_node("Cast", ["scale"], ["table"], to=TensorProto.INT64),
     ]
     stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     made = helper.make_graph(nodes, "tiny", inputs, outputs, stored)
@@ -132,7 +132,7 @@ def draft(schema: Schema, *, offset: float = 0.0, created: datetime | None = Non
             location=np.array([[offset, offset + 1]]),
             scale=np.array([[0.5, 0.5]]),
             support=np.array([0.75]),
-            table=np.array([0]),
+            table=np.array([[0, 0]]),
         ),
         evaluation={"random": {"duration_s": {"mape": 0.1, "worst": float("nan")}}},
     )

@@ -31,7 +31,7 @@ def tables(draw: st.DrawFn, *, strict: bool = True) -> QuantileTables:
 
 @st.composite
 def forecasts(draw: st.DrawFn, *, strict: bool = True, rows: int | None = None) -> Forecasts:
-    """Draw forecasts of a log and a linear metric, with tables mixed over the rows."""
+    """Draw forecasts of a log and a linear metric, with tables mixed over rows and metrics."""
     n = rows or draw(st.integers(1, 30))
     matrix = (n, METRICS)
     return Forecasts(
@@ -39,7 +39,7 @@ def forecasts(draw: st.DrawFn, *, strict: bool = True, rows: int | None = None) 
         log=np.array([True, False]),
         location=draw(arrays(np.float64, matrix, elements=st.floats(-3, 3))),
         scale=draw(arrays(np.float64, matrix, elements=st.floats(0.01, 3))),
-        table=draw(arrays(np.int64, (n,), elements=st.integers(0, TABLES - 1))),
+        table=draw(arrays(np.int64, matrix, elements=st.integers(0, TABLES - 1))),
         tables=draw(tables(strict=strict)),
         support=np.full(n, 0.5),
     )
@@ -175,7 +175,7 @@ def normal(rows: int = 2) -> Forecasts:
         np.array([True]),
         np.ones((rows, 1)),
         np.full((rows, 1), 0.5),
-        np.zeros(rows, dtype=np.int64),
+        np.zeros((rows, 1), dtype=np.int64),
         QuantileTables(LEVELS, z[None, None]),
         np.ones(rows),
     )

@@ -28,7 +28,7 @@ def forecasts(location: list[float], scale: float, *, log: bool) -> Forecasts:
         log=np.array([log]),
         location=np.array(location)[:, None],
         scale=np.full((n, 1), scale),
-        table=np.zeros(n, np.int64),
+        table=np.zeros((n, 1), np.int64),
         tables=FLAT,
         support=np.ones(n),
     )

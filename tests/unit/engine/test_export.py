@@ -244,6 +244,7 @@ def test_no_rows_have_no_answers(rich: Candidate) -> None:
     """A graph asked about no rows gives empty answers of the right widths."""
     found = rich.graph(rich.encoded.numbers[:0], rich.encoded.categories[:0])
     assert found.location.shape == found.scale.shape == (0, 4)
+    assert found.table.shape == (0, 4)
     assert found.rows.shape == (0, 3)
 
 

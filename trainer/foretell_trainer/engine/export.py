@@ -21,7 +21,14 @@ from foretell_trainer.engine.scale import (
     SMALLEST,
     scale_features,
 )
-from foretell_trainer.engine.seen import support, support_to_onnx
+from foretell_trainer.engine.seen import (
+    columns_of,
+    distance_to_onnx,
+    rows_to_onnx,
+    support,
+    support_to_onnx,
+    table_to_onnx,
+)
 from foretell_trainer.engine.trees import Forest
 
 TOLERANCE = 1e-4
@@ -46,39 +53,50 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     numbers = graph.input("numbers", np.float64, len(schema.number_names))
     categories = graph.input("categories", np.int64, len(schema.category_names))
     inputs = fitted.training.input_map.to_onnx(graph, numbers, categories)
-    rows = fitted.counts.to_onnx(graph, inputs.codes, inputs.excess)
-    distance = fitted.neighbourhood.to_onnx(graph, inputs.standard)
+    counts = [seen.counts for seen in fitted.seen]
+    rows = rows_to_onnx(counts, graph, inputs.codes, inputs.excess)
+    places = [seen.neighbourhood for seen in fitted.seen]
+    distance = distance_to_onnx(places, graph, inputs.standard)
     base = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
     forest = _forest(graph, fitted, inputs, base, rows, distance)
     location, scale = _location_and_scale(graph, fitted, inputs, base, forest)
     graph.output("location", graph.cast(location, np.float32), np.float32, len(schema.metrics))
     graph.output("scale", graph.cast(scale, np.float32), np.float32, len(schema.metrics))
-    value = support_to_onnx(fitted.counts, graph, rows, distance)
+    behind = rows if len(counts) == 1 else graph.columns(rows, columns_of(counts, 0))
+    near = graph.column(distance, 0)
+    value = support_to_onnx(fitted.counts, graph, graph.cast(behind, np.float64), near)
     graph.output("support", graph.cast(value, np.float32), np.float32, None)
-    graph.output("table", fitted.counts.table_to_onnx(graph, rows), np.int64, None)
-    width = len(fitted.counts.names)
-    graph.output("rows", graph.cast(rows, np.float32), np.float32, width)
+    tables = graph.columns(table_to_onnx(counts, graph, rows), _seen_by(fitted))
+    graph.output("table", tables, np.int64, len(schema.metrics))
+    graph.output("rows", behind, np.float32, len(fitted.counts.names))
     return graph.model(schema.workload)
+
+
+def _seen_by(fitted: Fitted) -> NDArray[np.int64]:
+    """Return, per metric, which of what was seen it goes by, [M]."""
+    return np.array([fitted.seen_by[m] for m in range(len(fitted.seen_by))], dtype=np.int64)
 
 
 def native(fitted: Fitted, numbers: Numbers, categories: Codes) -> Answers:
     """Return what the models that the graph was made from say."""
     training = fitted.training
     inputs = training.input_map(numbers, categories)
-    rows = fitted.counts.rows(inputs.codes)
-    distance = fitted.neighbourhood.distance(inputs.standard)
+    rows = [seen.counts.rows(inputs.codes) for seen in fitted.seen]
+    distance = [seen.neighbourhood.distance(inputs.standard) for seen in fitted.seen]
     location = np.zeros((len(numbers), len(training.schema.metrics)))
     scale = np.zeros_like(location)
     for m in fitted.metrics:
-        features = scale_features(m.location.features(inputs), rows, distance)
+        own = fitted.seen_by[m.metric]
+        features = scale_features(m.location.features(inputs), rows[own], distance[own])
         location[:, m.metric] = m.location.predict(inputs) * m.unit
         scale[:, m.metric] = m.scale.predict(features, inputs.excess) * m.unit
     for derived in fitted.derived:
         offset = derived.offset(training.input_map, numbers, categories)
         location[:, derived.metric] = derived.power * location[:, derived.source] + offset
         scale[:, derived.metric] = abs(derived.power) * scale[:, derived.source]
-    value = support(fitted.counts, rows, distance)
-    return Answers(location, scale, value, fitted.counts.table(rows), rows)
+    value = support(fitted.counts, rows[0], distance[0])
+    tables = np.column_stack([fitted.counts.table(own) for own in rows])
+    return Answers(location, scale, value, tables[:, _seen_by(fitted)], rows[0])
 
 
 def quantile_values(fitted: Fitted) -> Floats:
@@ -123,9 +141,10 @@ def _forest(
     count = len(fitted.metrics)
     width = fitted.training.inputs.standard.shape[1]
     categories = len(inputs.codes)
-    groups = len(fitted.counts.names)
+    counts = [seen.counts for seen in fitted.seen]
     effects = [e for m in fitted.metrics for e in effects_to_onnx(graph, inputs, m.location.base)]
-    counted = graph.add("Log", graph.add("Add", rows, graph.constant(np.ones(1))))
+    doubles = graph.cast(rows, np.float64)
+    counted = graph.add("Log", graph.add("Add", doubles, graph.constant(np.ones(1))))
     near = _distance_steps(graph, distance)
     features = graph.side_by_side(inputs.trees, base, *effects, counted, near)
     forest = Forest(2 * count)
@@ -136,16 +155,19 @@ def _forest(
         own += range(start, start + categories)
         if m.location.trees is not None:
             forest.add(m.location.trees, i, own)
-        shared = width + count + count * categories
         if m.scale.trees is not None:
-            forest.add(m.scale.trees, count + i, [*own, *range(shared, shared + groups + 1)])
+            mine = fitted.seen_by[m.metric]
+            first = width + count + count * categories
+            own += (first + columns_of(counts, mine)).tolist()
+            own.append(first + len(counts) * len(fitted.counts.names) + mine)
+            forest.add(m.scale.trees, count + i, own)
     return graph.cast(forest.to_onnx(graph, graph.cast(features, np.float32)), np.float64)
 
 
 def _distance_steps(graph: GraphBuilder, distance: str) -> str:
     # MUST round as scale_features does.
     steps = graph.constant(np.array([DISTANCE_STEPS]))
-    near = graph.add("Min", graph.as_column(distance), graph.constant(np.array([FARTHEST])))
+    near = graph.add("Min", distance, graph.constant(np.array([FARTHEST])))
     shifted = graph.add("Add", graph.add("Mul", near, steps), graph.constant(np.array([0.5])))
     return graph.add("Div", graph.add("Floor", shifted), steps)
 

@@ -23,7 +23,7 @@ from foretell_trainer.engine.scale import (
     scale_features,
     widening_for,
 )
-from foretell_trainer.engine.seen import GroupCounts, Neighbourhood, choose_anchors, count_groups
+from foretell_trainer.engine.seen import GroupCounts, Seen, choose_anchors, count_groups
 from foretell_trainer.engine.trees import Singles, TreeSettings
 
 SMALLEST_TRAINING_SET = 10
@@ -109,6 +109,7 @@ class FittedMetric:
     out_of_fold: OutOfFold
     standardised: Floats
     """[r]: out-of-fold residuals over out-of-fold scales."""
+    kinds: tuple[FoldKind, ...]
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,15 @@ class Fitted:
     training: TrainingSet
     metrics: tuple[FittedMetric, ...]
     derived: tuple[Derived, ...]
-    counts: GroupCounts
-    neighbourhood: Neighbourhood
-    kinds: tuple[FoldKind, ...]
+    seen: tuple[Seen, ...]
+    """First of the rows that any metric was fitted on, then of each other set of rows."""
+    seen_by: Mapping[int, int]
+    """Per metric, derived ones included, the position in `seen` of its own rows."""
+
+    @property
+    def counts(self) -> GroupCounts:
+        """What stands behind an answer, whichever the metric."""
+        return self.seen[0].counts
 
 
 def fit(
@@ -135,11 +142,12 @@ def fit(
     Raises InvalidInput when a metric has too few rows, Cancelled when asked to stop.
     """
     codes = training.inputs.codes
-    counts = count_groups(training.schema, training.sizes, codes)
-    groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
     skipped = {d.metric for d in derived}
     chosen = [m for m in range(len(training.schema.metrics)) if m not in skipped]
-    fitted, kinds = [], []
+    seen, seen_by = _seen(training, chosen, settings.seed)
+    counts = seen[0].counts
+    groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
+    fitted = []
     for place, metric in enumerate(chosen):
         rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
         _check_enough(training.schema, metric, len(rows))
@@ -163,14 +171,24 @@ def fit(
 
         one = _Metric(training, metric, rows, kinds, settings, tell, should_stop)
         fitted.append(one.fit())
-    return Fitted(
-        training,
-        tuple(fitted),
-        tuple(derived),
-        counts,
-        choose_anchors(training.inputs.standard, settings.seed),
-        tuple(kinds),
-    )
+    seen_by |= {d.metric: seen_by[d.source] for d in derived}
+    return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)
+
+
+def _seen(
+    training: TrainingSet, metrics: Sequence[int], seed: int
+) -> tuple[tuple[Seen, ...], dict[int, int]]:
+    """Return what is seen in the rows of any metric and of each, and which is each metric's."""
+    measured = np.isfinite(training.metrics[:, metrics])
+    places: dict[bytes, int] = {}
+    seen: list[Seen] = []
+    for rows in (measured.any(axis=1), *measured.T):
+        if rows.tobytes() not in places:
+            places[rows.tobytes()] = len(seen)
+            inputs = training.inputs.take(rows)
+            counts = count_groups(training.schema, training.sizes, inputs.codes)
+            seen.append(Seen(counts, choose_anchors(inputs.standard, seed)))
+    return tuple(seen), {m: places[measured[:, i].tobytes()] for i, m in enumerate(metrics)}
 
 
 class _Metric:
@@ -226,6 +244,7 @@ class _Metric:
             rows=len(self.rows),
             out_of_fold=pooled,
             standardised=standardised,
+            kinds=tuple(self.kinds),
         )
 
     def _layout(self) -> Layout:

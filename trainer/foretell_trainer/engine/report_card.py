@@ -21,7 +21,7 @@ def report_card(fitted: Fitted) -> dict[str, Any]:
     schema = fitted.training.schema
     return {
         "protocol": "out of fold; quantile tables from the other half of the rows",
-        "folds": {kind.name: kind.count for kind in fitted.kinds},
+        "folds": {kind.name: kind.count for m in fitted.metrics for kind in m.kinds},
         "metrics": {schema.metrics[m.metric].name: _card(fitted, m) for m in fitted.metrics},
         "derived": {
             schema.metrics[d.metric].name: f"from {schema.metrics[d.source].name}, by the link"
@@ -49,7 +49,7 @@ def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
         log=np.array([log]),
         location=location[:, None],
         scale=scale[:, None],
-        table=pooled.table + np.where(half, 0, count),
+        table=(pooled.table + np.where(half, 0, count))[:, None],
         tables=QuantileTables(LEVELS, values),
         support=np.ones(len(truth)),
     )
@@ -58,7 +58,7 @@ def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
         "rounds": m.rounds,
         "splits": {
             kind.name: _split(forecasts, truth, pooled.kind == k)
-            for k, kind in enumerate(fitted.kinds)
+            for k, kind in enumerate(m.kinds)
             if (pooled.kind == k).any()
         },
     }

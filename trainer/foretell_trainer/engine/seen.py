@@ -1,6 +1,8 @@
 """How much of each id and pair the training has seen, and how near a row is to what it saw.
 
 Counts choose the calibration table and feed the scale; distance and counts make the support.
+An id may have been measured for one metric and not for another, so each metric goes by the rows
+that it was measured in. Metrics of the same rows share what was seen of them.
 """
 
 from __future__ import annotations
@@ -44,20 +46,6 @@ class GroupCounts:
         ]
         return np.column_stack(columns) if columns else np.zeros((len(codes), 0))
 
-    def to_onnx(self, graph: GraphBuilder, codes: Sequence[str], like: str) -> str:
-        """Add the look-up of `rows` to a graph; double [n, G]. `like` is any double [n]."""
-        if not self.names:
-            return graph.columns(graph.as_column(like), np.zeros(0, np.int64))
-        columns = []
-        for members, sizes, table in zip(self.members, self.sizes, self.counts, strict=True):
-            index = graph.add("Add", codes[members[0]], _one(graph))
-            for member, size in zip(members[1:], sizes[1:], strict=True):
-                scaled = graph.add("Mul", index, graph.constant(np.array(size, np.int64)))
-                shifted = graph.add("Add", codes[member], _one(graph))
-                index = graph.add("Add", scaled, shifted)
-            columns.append(graph.as_column(graph.rows_of(table, index)))
-        return graph.side_by_side(*columns)
-
     @property
     def singles(self) -> tuple[int, ...]:
         """The positions of the groups that are one category: ids."""
@@ -70,7 +58,7 @@ class GroupCounts:
 
     @property
     def table_names(self) -> tuple[str, ...]:
-        """The names of the calibration tables, in the order of the graph output `table`."""
+        """The names of the calibration tables, as the graph output `table` numbers them."""
         unseen = [f"unseen {self.names[i][0]}" for i in self.singles]
         return (WARM, NEW_PAIR, *unseen, "unseen several")
 
@@ -82,30 +70,6 @@ class GroupCounts:
         which = (unseen * np.arange(len(self.singles))).sum(axis=1) + 2
         several = 2 + len(self.singles)
         return np.where(missing == 0, new_pair, np.where(missing == 1, which, several))
-
-    def table_to_onnx(self, graph: GraphBuilder, rows: str) -> str:
-        """Add the choice of `table` to a graph; int64 [n]. MUST match `table`."""
-        zero = graph.constant(np.zeros(1))
-        seen_none = graph.cast(graph.add("Equal", rows, zero), np.float64)
-        width = len(self.members)
-        single, pair, place = np.zeros((3, width, 1))
-        single[list(self.singles)] = 1
-        pair[list(self.pairs)] = 1
-        place[list(self.singles), 0] = np.arange(len(self.singles))
-        missing, new_pairs, which = (
-            graph.cast(
-                graph.column(graph.add("MatMul", seen_none, graph.constant(weights)), 0), np.int64
-            )
-            for weights in (single, pair, place)
-        )
-        none, one, two, several = (
-            graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, 2 + len(self.singles))
-        )
-        warm = graph.add("Min", new_pairs, one)
-        cold = graph.add(
-            "Where", graph.add("Equal", missing, one), graph.add("Add", which, two), several
-        )
-        return graph.add("Where", graph.add("Equal", missing, none), warm, cold)
 
 
 def count_groups(schema: Schema, sizes: Sequence[int], codes: Integers) -> GroupCounts:
@@ -141,18 +105,6 @@ class Neighbourhood:
         nearest = (squares - 2 * standard @ self.anchors.T).min(axis=1)
         return np.asarray(np.sqrt(np.maximum(nearest, 0.0)) / self.reach)
 
-    def to_onnx(self, graph: GraphBuilder, standard: str) -> str:
-        """Add `distance` to a graph; double [n]."""
-        own = graph.as_column(graph.sum_columns(graph.add("Mul", standard, standard)))
-        squares = graph.add("Add", own, graph.constant((self.anchors**2).sum(axis=1)))
-        product = graph.add("MatMul", standard, graph.constant(2 * self.anchors.T))
-        gap = graph.add("Sub", squares, product)
-        axes = graph.constant(np.array([1], np.int64))
-        nearest = graph.add("ReduceMin", gap, axes, keepdims=0)
-        bounded = graph.add("Max", nearest, graph.constant(np.zeros(1)))
-        root = graph.add("Sqrt", bounded)
-        return graph.add("Div", root, graph.constant(np.array([self.reach])))
-
 
 def choose_anchors(standard: Floats, seed: int) -> Neighbourhood:
     """Choose anchors by farthest-point steps over a sample, so that rare regions have one too."""
@@ -167,6 +119,89 @@ def choose_anchors(standard: Floats, seed: int) -> Neighbourhood:
     return Neighbourhood(sample[chosen], max(reach, 0.1))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one set of training rows has shown."""
+
+    counts: GroupCounts
+    neighbourhood: Neighbourhood
+
+
+def rows_to_onnx(
+    counts: Sequence[GroupCounts], graph: GraphBuilder, codes: Sequence[str], like: str
+) -> str:
+    """Add the look-up of `rows` in each of S counts; float [n, G · S], all counts of a group
+    side by side. `like` is any double [n].
+    """
+    first = counts[0]
+    if not first.names:
+        nothing = graph.columns(graph.as_column(like), np.zeros(0, np.int64))
+        return graph.cast(nothing, np.float32)
+    columns = []
+    for g, (members, sizes) in enumerate(zip(first.members, first.sizes, strict=True)):
+        index = graph.add("Add", codes[members[0]], _one(graph))
+        for member, size in zip(members[1:], sizes[1:], strict=True):
+            scaled = graph.add("Mul", index, graph.constant(np.array(size, np.int64)))
+            shifted = graph.add("Add", codes[member], _one(graph))
+            index = graph.add("Add", scaled, shifted)
+        table = np.column_stack([own.counts[g] for own in counts])
+        columns.append(graph.rows_of(table.astype(np.float32), index))
+    return graph.side_by_side(*columns)
+
+
+def columns_of(counts: Sequence[GroupCounts], which: int) -> Integers:
+    """Return where the groups of one of the counts stand in what `rows_to_onnx` gives, [G]."""
+    return np.arange(len(counts[0].names)) * len(counts) + which
+
+
+def table_to_onnx(counts: Sequence[GroupCounts], graph: GraphBuilder, rows: str) -> str:
+    """Add the choice of `table` by each of S counts; int64 [n, S]. MUST match `table`."""
+    first = counts[0]
+    seen_none = graph.cast(
+        graph.add("Equal", rows, graph.constant(np.zeros(1, np.float32))), np.float32
+    )
+    single, pair, place = np.zeros((3, len(first.members), 1), np.float32)
+    single[list(first.singles)] = 1
+    pair[list(first.pairs)] = 1
+    place[list(first.singles), 0] = np.arange(len(first.singles))
+    apart = np.eye(len(counts), dtype=np.float32)
+    missing, new_pairs, which = (
+        graph.cast(
+            graph.add("MatMul", seen_none, graph.constant(np.kron(weights, apart))), np.int64
+        )
+        for weights in (single, pair, place)
+    )
+    none, one, two, several = (
+        graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, 2 + len(first.singles))
+    )
+    warm = graph.add("Min", new_pairs, one)
+    cold = graph.add(
+        "Where", graph.add("Equal", missing, one), graph.add("Add", which, two), several
+    )
+    return graph.add("Where", graph.add("Equal", missing, none), warm, cold)
+
+
+def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, standard: str) -> str:
+    """Add `distance` from each of S neighbourhoods to a graph; double [n, S]."""
+    most = max(len(place.anchors) for place in places)
+    # Anchors that come twice fill up the neighbourhoods that have fewer, and change nothing.
+    anchors = np.concatenate(
+        [place.anchors[np.arange(most) % len(place.anchors)] for place in places]
+    )
+    own = graph.as_column(graph.sum_columns(graph.add("Mul", standard, standard)))
+    squares = graph.add("Add", own, graph.constant((anchors**2).sum(axis=1)))
+    product = graph.add("MatMul", standard, graph.constant(2 * anchors.T))
+    gap = graph.add("Sub", squares, product)
+    single = len(places) == 1
+    if not single:
+        shape = graph.constant(np.array([0, len(places), most], np.int64))
+        gap = graph.add("Reshape", gap, shape)
+    last = graph.constant(np.array([1 if single else 2], np.int64))
+    nearest = graph.add("ReduceMin", gap, last, keepdims=int(single))
+    root = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(np.zeros(1))))
+    return graph.add("Div", root, graph.constant(np.array([place.reach for place in places])))
+
+
 def support(counts: GroupCounts, rows: Floats, distance: Floats) -> Floats:
     """Return the support of each row, in [0, 1].
 
@@ -179,7 +214,7 @@ def support(counts: GroupCounts, rows: Floats, distance: Floats) -> Floats:
 
 
 def support_to_onnx(counts: GroupCounts, graph: GraphBuilder, rows: str, distance: str) -> str:
-    """Add `support` to a graph; double [n]. MUST match `support`."""
+    """Add `support` to a graph from double [n, G] and [n]; double [n]. MUST match `support`."""
     one, zero = graph.constant(np.ones(1)), graph.constant(np.zeros(1))
     far = graph.add("Max", graph.add("Sub", distance, one), zero)
     near = graph.add("Exp", graph.add("Neg", far))
