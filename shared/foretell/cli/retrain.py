@@ -28,7 +28,7 @@ def retrain(
     as_json: bool,
     **server: Any,  # noqa: ANN401 -- the options of server_options
 ) -> None:
-    """Queue a training run of a workload; with --wait, watch it until its bundle is published.
+    """Queue a training run of a workload; with --wait, watch it until its bundle answers.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def retrain(
     with connect(server.pop("address"), **server) as client:
         job = client.retrain(workload, request_id=request_id, include_simulated=include_simulated)
         if wait:
-            job = watch(client, job, quiet=as_json)
+            job = client.until_served(watch(client, job, quiet=as_json))
     if as_json:
         output.print_json(_as_json(job))
     elif wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -10,7 +11,7 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import cached_property
 from typing import Any, Self, Unpack
 
@@ -29,7 +30,15 @@ from foretell.client.channel import (
 )
 from foretell.client.columns import Table
 from foretell.client.failures import translated
-from foretell.client.jobs import Deadline, retrain_request, succeeded, watch_limit
+from foretell.client.jobs import (
+    SERVED_ASKED_EVERY_S,
+    SERVED_WITHIN_S,
+    Deadline,
+    retrain_request,
+    serving_settled,
+    succeeded,
+    watch_limit,
+)
 from foretell.client.models import (
     Acknowledgement,
     Acknowledgements,
@@ -43,7 +52,7 @@ from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
 from foretell.client.streams import AsyncStream
-from foretell.errors import Unavailable
+from foretell.errors import DeadlinePassed, NotFound, Unavailable
 from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
@@ -174,11 +183,25 @@ class AsyncClient:
         job = records.job(await self._call(self._stubs.model.Retrain, request, timeout))
         if not wait and on_progress is None:
             return job
+        deadline = Deadline(self._connection.stream_seconds(watch_limit(wait)))
         last = job
-        async for last in self.watch(job.id, timeout=watch_limit(wait)):
+        async for last in self.watch(job.id, timeout=deadline.left()):
             if on_progress is not None:
                 on_progress(last)
-        return succeeded(last)
+        return await self.until_served(succeeded(last), timeout=deadline.left())
+
+    async def until_served(self, job: Job, *, timeout: float | None = None) -> Job:
+        """Wait until what a job published answers; see `Client.until_served`."""
+        deadline = Deadline(SERVED_WITHIN_S if timeout is None else min(timeout, SERVED_WITHIN_S))
+        with suppress(DeadlinePassed):
+            while job.bundle_version:
+                left = deadline.left()
+                with suppress(NotFound, Unavailable):
+                    found = await self.bundle(job.workload, job.bundle_version, timeout=left)
+                    if serving_settled(found):
+                        break
+                await asyncio.sleep(SERVED_ASKED_EVERY_S)
+        return job
 
     async def job(self, job_id: str, *, timeout: float | None = None) -> Job:
         """Return a training run as it stands."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 
-from foretell.client.models import Job
-from foretell.errors import Cancelled, DeadlinePassed, ForetellError, Unavailable
+from foretell.client.models import Bundle, Job
+from foretell.errors import BundleRejected, Cancelled, DeadlinePassed, ForetellError, Unavailable
 from foretell.v1.model_pb2 import RetrainRequest
+
+SERVED_WITHIN_S = 10.0
+"""How long a server that published a bundle may take to load it before nobody waits any more."""
+SERVED_ASKED_EVERY_S = 0.05
 
 
 def retrain_request(
@@ -35,6 +39,17 @@ def succeeded(job: Job) -> Job:
     if job.state == "FAILED":
         raise job.error or ForetellError(f"job {job.id} failed without saying why")
     raise Unavailable(f"job {job.id}", f"the watch ended while it was {job.state}")
+
+
+def serving_settled(bundle: Bundle) -> bool:
+    """Return whether waiting for a published bundle to serve is over.
+
+    It serves, or it never will, because another bundle took its place in the meantime. Raises
+    BundleRejected if the server refused to load it.
+    """
+    if bundle.refusal:
+        raise BundleRejected(bundle.version, bundle.refusal)
+    return bundle.serving or "current" not in bundle.aliases
 
 
 class Deadline:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Self, Unpack
 
 import grpc
@@ -21,13 +22,21 @@ from foretell.client.channel import (
 )
 from foretell.client.columns import Table
 from foretell.client.failures import translated
-from foretell.client.jobs import Deadline, retrain_request, succeeded, watch_limit
+from foretell.client.jobs import (
+    SERVED_ASKED_EVERY_S,
+    SERVED_WITHIN_S,
+    Deadline,
+    retrain_request,
+    serving_settled,
+    succeeded,
+    watch_limit,
+)
 from foretell.client.models import Acknowledgements, Bundle, Health, Job, Workload, WorkloadSchema
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
 from foretell.client.streams import SyncStream
-from foretell.errors import Unavailable
+from foretell.errors import DeadlinePassed, NotFound, Unavailable
 from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
@@ -159,7 +168,8 @@ class Client:
         include_simulated: bool = False,
         timeout: float | None = None,
     ) -> Job:
-        """Queue a training run; returns its job at once, or with `wait` when it succeeded.
+        """Queue a training run; returns its job at once, or with `wait` when its bundle
+        answers.
 
         `wait` may be a number of seconds. `on_progress` is called with the job each time that
         it changes, and implies `wait`. A job that failed or was cancelled raises its error.
@@ -168,11 +178,29 @@ class Client:
         job = records.job(self._call(self._stubs.model.Retrain, request, timeout))
         if not wait and on_progress is None:
             return job
+        deadline = Deadline(self._connection.stream_seconds(watch_limit(wait)))
         last = job
-        for last in self.watch(job.id, timeout=watch_limit(wait)):
+        for last in self.watch(job.id, timeout=deadline.left()):
             if on_progress is not None:
                 on_progress(last)
-        return succeeded(last)
+        return self.until_served(succeeded(last), timeout=deadline.left())
+
+    def until_served(self, job: Job, *, timeout: float | None = None) -> Job:
+        """Wait until the server answers with the bundle that a job published; returns the job.
+
+        A server loads a bundle a moment after it was published. Waits 10 s at most: the bundle
+        is published all the same. Raises BundleRejected if the server refuses it.
+        """
+        deadline = Deadline(SERVED_WITHIN_S if timeout is None else min(timeout, SERVED_WITHIN_S))
+        with suppress(DeadlinePassed):
+            while job.bundle_version:
+                left = deadline.left()
+                with suppress(NotFound, Unavailable):
+                    found = self.bundle(job.workload, job.bundle_version, timeout=left)
+                    if serving_settled(found):
+                        break
+                time.sleep(SERVED_ASKED_EVERY_S)
+        return job
 
     def job(self, job_id: str, *, timeout: float | None = None) -> Job:
         """Return a training run as it stands."""

@@ -51,6 +51,8 @@ class FixedServer:
     """Each call takes one from the left and fails with it."""
     job: list[model_pb2.Job | grpc.StatusCode] = field(default_factory=list)
     """What WatchJob sends; at a status code the connection fails once."""
+    bundles: deque[model_pb2.Bundle | grpc.StatusCode] = field(default_factory=deque)
+    """What GetBundle answers, in order, the last again and again; without any, one that serves."""
     stream_ended: threading.Event = field(default_factory=threading.Event)
     """Set when the server sees the end of a PredictStream."""
 
@@ -230,6 +232,16 @@ class Models(model_pb2_grpc.ModelServiceServicer):
         return model_pb2.ListBundlesResponse(
             bundles=[bundle], next_page_token=str(page + 1) if page < 2 else ""
         )
+
+    def GetBundle(
+        self, request: model_pb2.GetBundleRequest, context: grpc.ServicerContext
+    ) -> model_pb2.Bundle:
+        self.server.called(request, context)
+        bundles = self.server.bundles or deque([model_pb2.Bundle(serving=True)])
+        found = bundles.popleft() if len(bundles) > 1 else bundles[0]
+        if not isinstance(found, model_pb2.Bundle):
+            context.abort(found, "no such bundle yet")
+        return found
 
     def GetSchema(
         self, request: model_pb2.GetSchemaRequest, context: grpc.ServicerContext
