@@ -14,12 +14,15 @@ from foretell.celery_settings import (
 )
 from foretell.errors import Unavailable
 
+# A send is tried three times in all, so a broker that hangs is given up after three times this.
+ANSWER_WITHIN_S = 2.0
+
 
 class Outbox:
     """Sends tasks. Blocking: runs in a thread. A task that was sent is in the broker."""
 
     def __init__(self, broker_url: str) -> None:
-        self._app = make_app(broker_url)
+        self._app = make_app(broker_url, answer_timeout_s=ANSWER_WITHIN_S)
 
     def ingest(self, workload: str, observations: Sequence[Mapping[str, Any]]) -> None:
         """Hand observations to the trainer; Unavailable when the broker does not take them."""

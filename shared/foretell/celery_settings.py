@@ -48,8 +48,14 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def make_app(broker_url: str, *, connect_timeout_s: float = 5.0) -> Celery:
-    """Return the Celery application on a broker; importing Celery only now."""
+def make_app(
+    broker_url: str, *, connect_timeout_s: float = 5.0, answer_timeout_s: float | None = None
+) -> Celery:
+    """Return the Celery application on a broker; importing Celery only now.
+
+    `answer_timeout_s` is for senders: how long the broker may take over one command. Workers,
+    which wait for the next message as one command, have none.
+    """
     from celery import Celery  # noqa: PLC0415 -- the client must import without Celery
 
     app = Celery("foretell", broker=broker_url)
@@ -58,6 +64,7 @@ def make_app(broker_url: str, *, connect_timeout_s: float = 5.0) -> Celery:
     app.conf.broker_transport_options = {
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "socket_connect_timeout": connect_timeout_s,
+        "socket_timeout": answer_timeout_s,
         "socket_keepalive": True,
         "health_check_interval": 25,
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
+from foretell.errors import Unavailable
 from foretell.jobs import (
     BLOCK_MS,
     BUNDLES_CHANNEL,
@@ -26,6 +29,9 @@ from foretell.jobs import (
     update_script,
 )
 
+ANSWER_WITHIN_S = 5.0
+"""How long the broker may take over a call that does not wait for news."""
+
 
 class AsyncJobStore:
     """The jobs in a broker, for asyncio. Every call may raise Unavailable."""
@@ -39,20 +45,20 @@ class AsyncJobStore:
     async def create(self, workload: str, request_id: str, spec: Mapping[str, Any]) -> Job:
         """Return a new queued job, or the one that the same request id made before."""
         script = create_script(new_job(workload, request_id, spec))
-        with reaching_broker():
+        async with _promptly():
             job_id = await self._redis.eval(*script.call())
         return await self.get(str(job_id))
 
     async def get(self, job_id: str) -> Job:
         """Return a job, or raise NotFound."""
-        with reaching_broker():
+        async with _promptly():
             return read_job(job_id, await self._redis.hgetall(job_key(job_id)))
 
     async def list(
         self, workload: str | None = None, *, start: int = 0, limit: int = 100
     ) -> list[Job]:
         """Return jobs, of one workload or of all, newest first."""
-        with reaching_broker():
+        async with _promptly():
             ids = await self._redis.zrevrange(index_key(workload), start, start + limit - 1)
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ids:
@@ -62,24 +68,24 @@ class AsyncJobStore:
 
     async def update(self, job_id: str, **changes: Any) -> Job:  # noqa: ANN401 -- fields of Job
         """Change fields of a job and return it; a job that is over is not changed."""
-        with reaching_broker():
+        async with _promptly():
             await self._redis.eval(*update_script(job_id, changes).call())
         return await self.get(job_id)
 
     async def request_cancel(self, job_id: str) -> Job:
         """Ask a job to stop and return it; one that still waits is over at once."""
-        with reaching_broker():
+        async with _promptly():
             await self._redis.eval(*cancel_script(job_id).call())
         return await self.get(job_id)
 
     async def is_cancelled(self, job_id: str) -> bool:
         """Return whether somebody asked the job to stop."""
-        with reaching_broker():
+        async with _promptly():
             return bool(await self._redis.exists(cancel_key(job_id)))
 
     async def watch(self, job_id: str) -> AsyncIterator[Job]:
         """Yield the job as it is now, and then after each change, until it is over."""
-        with reaching_broker():
+        async with _promptly():
             pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(job_key(job_id))
             pipe.xrevrange(events_key(job_id), count=1)
@@ -97,7 +103,7 @@ class AsyncJobStore:
     async def announce(self, workload: str, version: str, alias: str) -> None:
         """Tell every server that an alias now stands for another version."""
         text = announcement_text(Announcement(workload, version, alias))
-        with reaching_broker():
+        async with _promptly():
             await self._redis.publish(BUNDLES_CHANNEL, text)
 
     async def listen(self) -> AsyncIterator[Announcement | None]:
@@ -115,3 +121,14 @@ class AsyncJobStore:
     async def close(self) -> None:
         """Give the connections back."""
         await self._redis.aclose()
+
+
+@asynccontextmanager
+async def _promptly() -> AsyncIterator[None]:
+    """Raise Unavailable when the broker cannot be reached, or hangs."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            with reaching_broker():
+                yield
+    except TimeoutError:
+        raise Unavailable("the broker", f"no answer within {ANSWER_WITHIN_S:g} s") from None
