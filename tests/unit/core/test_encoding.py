@@ -310,3 +310,12 @@ def test_large_integers_keep_their_value(encoder: Encoder) -> None:
     """A byte count above 2^24 is exact."""
     value = 2**24 + 1
     assert encoder.encode({"scene": "forest", "cores": value}).numbers[0, 4] == value
+
+
+def test_unknown_categories_come_in_the_schemas_order(encoder: Encoder) -> None:
+    """Which of a row's categories are unknown is told in the schema's order, however sent."""
+    values: dict[str, Any] = {"vendor": "nobody", "machine": "odd-9", "scene": "nowhere"}
+    (unknown,) = encoder.encode(values).unknown
+    names = encoder.schema.category_names
+    assert set(values) <= set(unknown)
+    assert list(unknown) == sorted(unknown, key=names.index)
