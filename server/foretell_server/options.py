@@ -13,6 +13,8 @@ DEFAULT_INTERVAL_LEVEL = 0.8
 DEFAULT_TOLERANCE = 0.2
 MEDIAN = 0.5
 
+STRICTLY = "strictly between 0 and 1"
+
 MOST_QUESTIONS = 64
 """How many metrics, quantiles, deadlines or costs one request may list."""
 
@@ -122,11 +124,11 @@ def _violations(options: Options, known: Sequence[str]) -> Iterator[Violation]:
         if name not in known:
             message = f"the workload has no metric {name!r}; known: {listing(known)}"
             yield Violation(f"options.metrics[{i}]", name, message)
+        elif name in options.metrics[:i]:
+            yield Violation(f"options.metrics[{i}]", name, f"{name!r} is listed twice")
     for i, level in enumerate(options.quantiles):
-        yield from _unless(_is_share, f"options.quantiles[{i}]", level, "between 0 and 1")
-    yield from _unless(
-        _is_share, "options.interval_level", options.interval_level, "between 0 and 1"
-    )
+        yield from _unless(_is_share, f"options.quantiles[{i}]", level, STRICTLY)
+    yield from _unless(_is_share, "options.interval_level", options.interval_level, STRICTLY)
     yield from _unless(
         _is_positive, "options.confidence_tolerance", options.confidence_tolerance, "above 0"
     )

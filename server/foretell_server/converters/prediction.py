@@ -43,6 +43,10 @@ def question(request: prediction_pb2.PredictRequest) -> Question:
 
 def table_question(request: prediction_pb2.PredictBatchRequest) -> TableQuestion:
     """Return what a request of packed columns asks."""
+    if request.encoding not in common_pb2.Encoding.values():
+        allowed = ", ".join(common_pb2.Encoding.keys())
+        message = f"{request.encoding} is not an encoding; allowed: {allowed}"
+        raise InvalidInput([Violation("encoding", str(request.encoding), message)])
     rows = request.row_count
     return TableQuestion(columns_of(request.columns, rows), rows, _options(request))
 

@@ -116,6 +116,7 @@ def test_a_value_without_content_is_refused(shared_server: RunningServer) -> Non
     [
         ({"metrics": ["minutes"]}, "options.metrics[0]"),
         ({"quantiles": [0.5, 1.0]}, "options.quantiles[1]"),
+        ({"metrics": ["kb", "seconds", "kb"]}, "options.metrics[2]"),
         ({"quantiles": [math.nan]}, "options.quantiles[0]"),
         ({"interval_level": 0.0}, "options.interval_level"),
         ({"confidence_tolerance": 0.0}, "options.confidence_tolerance"),
@@ -138,6 +139,21 @@ def test_bad_option_is_a_field_violation(
     )
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert list(fields) == [field]
+
+
+def test_an_end_of_the_range_is_told_to_be_outside(shared_server: RunningServer) -> None:
+    """A level of 0 is refused with words that say that the ends are excluded."""
+    options = prediction_pb2.ForecastOptions(quantiles=[0.0])
+    _, message, _, _ = refusal(lambda: shared_server.predict(options=options))
+    assert "0 is not strictly between 0 and 1" in message
+
+
+def test_an_encoding_that_is_not_known_is_refused(shared_server: RunningServer) -> None:
+    """An encoding that this server cannot write is a violation, not another encoding."""
+    request = prediction_pb2.PredictBatchRequest(workload="toy", row_count=1, encoding=9)  # type: ignore[arg-type]
+    code, message, fields, _ = refusal(lambda: shared_server.stubs.prediction.PredictBatch(request))
+    assert (code, list(fields)) == (grpc.StatusCode.INVALID_ARGUMENT, ["encoding"])
+    assert "ENCODING_RAW" in message
 
 
 def test_unknown_category_is_an_answer(shared_server: RunningServer) -> None:
