@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foretell.errors import InvalidInput, NotFound, Violation
@@ -65,7 +65,8 @@ class Reporter:
         if isinstance(checker, Violation):
             return Verdict(name, (checker,))
         try:
-            return Verdict(name, checker.check(Observation.model_validate(observation)))
+            found = checker.check(Observation.model_validate(observation))
+            return Verdict(name, tuple(replace(v, field=_public(v.field)) for v in found))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False)
             return Verdict(name, tuple(map(_violation, faults)))
@@ -85,8 +86,10 @@ class Reporter:
 
 
 def _violation(fault: Mapping[str, Any]) -> Violation:
-    place = [str(part) for part in fault["loc"]]
-    # MUST match the names in observation.proto: callers know no others.
-    if place and place[0] == "time":
-        place[0] = "observe_time"
-    return Violation(".".join(place), "", str(fault["msg"]))
+    first, *rest = [str(part) for part in fault["loc"]] or [""]
+    return Violation(".".join([_public(first), *rest]), "", str(fault["msg"]))
+
+
+def _public(field: str) -> str:
+    """Return a field's name as in observation.proto: callers know no others."""
+    return "observe_time" if field == "time" else field

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -14,6 +15,9 @@ from foretell.parsing import Value, range_text
 from foretell.schema import Feature, Schema
 
 Outcome = Literal["completed", "timeout", "out_of_memory", "cancelled", "failed"]
+
+MOST_AHEAD = timedelta(days=1)
+"""Clocks differ, and time zones are mistaken; what is further ahead was not measured."""
 
 
 class Observation(BaseModel):
@@ -66,6 +70,10 @@ class ObservationChecker:
         if observation.workload != self._workload:
             message = f"{observation.workload!r} is not {self._workload!r}"
             found.append(Violation("workload", observation.workload, message))
+        if observation.time - datetime.now(UTC) > MOST_AHEAD:
+            ended = observation.time.isoformat()
+            message = f"{ended} is more than a day in the future; a run is reported when it ended"
+            found.append(Violation("time", ended, message))
         found += self._encoder.violations(observation.features)
         found += self._measured("metrics", observation.metrics)
         found += self._measured("lower_bounds", observation.lower_bounds)

@@ -143,6 +143,11 @@ def test_bad_feature_and_missing_time_are_named(reporting: RunningServer) -> Non
     timeless.ClearField("observe_time")
     (rejected,) = report(reporting, timeless)
     assert [v.field for v in rejected.rejection.violations] == ["observe_time"]
+    early = observed("early")
+    early.observe_time.seconds = int(time.time()) + 2 * 86_400
+    (rejected,) = report(reporting, early)
+    assert [v.field for v in rejected.rejection.violations] == ["observe_time"]
+    assert "in the future" in rejected.rejection.message
 
 
 def test_killed_run_is_taken_with_its_lower_bounds(reporting: RunningServer, broker: str) -> None:
