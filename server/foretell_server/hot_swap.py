@@ -120,7 +120,7 @@ class HotSwap:
         """Read something of the registry in a thread; None, logged once, when it cannot be."""
         try:
             found = await self._in_thread(read)
-        except (OSError, ValueError, AttributeError, RegistryUnreachable) as error:
+        except (OSError, ValueError, AttributeError, RegistryUnreachable, Unavailable) as error:
             if part not in self._unreadable:
                 _log.error(
                     "the registry cannot be read; what is loaded keeps serving",

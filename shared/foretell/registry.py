@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from foretell.bundle import MANIFEST_FILE, VERSION_PATTERN, Manifest, read_bundle, read_manifest
-from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound
+from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound, Unavailable
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
 
@@ -144,9 +144,12 @@ class FolderRegistry:
         path = self.root / workload / "aliases.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
+            return {str(alias): str(version) for alias, version in data.items()}
         except FileNotFoundError:
             return {}
-        return {str(alias): str(version) for alias, version in data.items()}
+        except (ValueError, AttributeError) as error:
+            why = f"it is not a JSON object of aliases and versions ({error}); repair or delete it"
+            raise Unavailable(f"aliases.json of workload {workload!r}", why) from error
 
     def current(self, workload: str) -> str:
         """Return the version that `current` stands for; NotFound, or NoBundle without one."""

@@ -215,6 +215,23 @@ def test_broken_aliases_of_one_workload_do_not_stop_the_others(server: RunningSe
     assert server.predict(workload="another").provenance.bundle_version == other
 
 
+def test_broken_aliases_are_named(server: RunningServer) -> None:
+    """Bundles cannot be listed by broken aliases: UNAVAILABLE names the file; serving goes on."""
+    (server.registry / "toy" / "aliases.json").write_text("[")
+    server.look()
+    for call in (
+        lambda: server.stubs.model.ListBundles(model_pb2.ListBundlesRequest(workload="toy")),
+        lambda: server.stubs.model.GetBundle(
+            model_pb2.GetBundleRequest(workload="toy", version="current")
+        ),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "aliases.json of workload 'toy'" in str(caught.value.details())
+    assert server.predict().metrics
+
+
 def test_no_call_fails_while_bundles_are_swapped(server: RunningServer) -> None:
     """Under continuous load a swap fails no call, and each answer is of one bundle throughout."""
     shifts = {server.predict().provenance.bundle_version: 0}
