@@ -141,8 +141,7 @@ class Encoder:
                 unknown.append(derived.name)
             else:
                 categories[0, derived.target] = code
-        if len(unknown) > 1:
-            unknown.sort(key=self._category_slot.__getitem__)
+        unknown.sort(key=self._category_slot.__getitem__)
         return Encoded(numbers, categories, (tuple(unknown),))
 
     def violations(self, features: Mapping[str, Value]) -> tuple[Violation, ...]:

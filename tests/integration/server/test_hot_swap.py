@@ -219,14 +219,13 @@ def test_broken_aliases_are_named(server: RunningServer) -> None:
     """Bundles cannot be listed by broken aliases: UNAVAILABLE names the file; serving goes on."""
     (server.registry / "toy" / "aliases.json").write_text("[")
     server.look()
-    for call in (
-        lambda: server.stubs.model.ListBundles(model_pb2.ListBundlesRequest(workload="toy")),
-        lambda: server.stubs.model.GetBundle(
-            model_pb2.GetBundleRequest(workload="toy", version="current")
-        ),
+    models = server.stubs.model
+    for method, request in (
+        (models.ListBundles, model_pb2.ListBundlesRequest(workload="toy")),
+        (models.GetBundle, model_pb2.GetBundleRequest(workload="toy", version="current")),
     ):
         with pytest.raises(grpc.RpcError) as caught:
-            call()
+            method(request)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "aliases.json of workload 'toy'" in str(caught.value.details())
     assert server.predict().metrics
