@@ -153,6 +153,7 @@ class TrainingRuns:
         workload = run.job.workload
         run.begin()
         schema = self._registry.schema(workload)
+        run.metrics = schema.metric_names
         run.snapshot = snapshot = take_snapshot(
             self._store, schema, self._snapshots, simulated=bool(run.spec.get("simulated"))
         )
@@ -236,6 +237,7 @@ class _Run:
     jobs: JobStore
     turn: Turn
     snapshot: Snapshot | None = None
+    metrics: tuple[str, ...] = ()
     _stage: str = ""
     _told_at: float = 0.0
     _asked_at: float = 0.0
@@ -247,7 +249,10 @@ class _Run:
 
     def tell(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
         """Report progress; a change of stage at once, the rest a few times a second."""
-        self._numbers.update(numbers)
+        # A fit takes one metric after the other, and names it last in its stage.
+        about = stage.rpartition(" ")[2]
+        prefix = f"{about}." if about in self.metrics else ""
+        self._numbers.update({f"{prefix}{name}": value for name, value in numbers.items()})
         now = time.monotonic()
         if stage == self._stage and now - self._told_at < TOLD_EVERY_S:
             return

@@ -40,6 +40,8 @@ def fit(
     folder = load_settings().data
     with (folder / "begun").open("a") as begun:
         begun.write(f"{os.getpid()}\n")
+    for rounds, metric in enumerate(schema.metric_names):
+        progress(f"fitting {metric}", 0.4, {"rounds": rounds})
     progress("waiting", 0.5, {"rows": snapshot.rows})
     while not (folder / "go").exists():
         if should_stop():

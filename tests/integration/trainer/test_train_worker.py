@@ -75,6 +75,9 @@ def test_a_job_publishes_a_bundle(
     assert (last.state, last.fraction) == ("SUCCEEDED", 1.0)
     assert last.bundle_version
     assert last.numbers["rows"] == 5
+    rounds = {name: value for name, value in last.numbers.items() if name.endswith(".rounds")}
+    assert sorted(rounds.values()) == list(range(len(rounds)))
+    assert len(rounds) > 1
     assert {"snapshot", "waiting", "publish"} <= {state.stage for state in seen}
     assert [state.fraction for state in seen] == sorted(state.fraction for state in seen)
     assert announced is not None
