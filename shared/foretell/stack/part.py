@@ -78,6 +78,10 @@ class Part:
         if said:
             return said
         why = self.last_words() if readable else f"not ready within {within_s:g} s"
+        if " is unavailable: " in why:
+            # The part has said already what it misses; that is not the part itself.
+            what, _, why = why.partition(" is unavailable: ")
+            raise Unavailable(what, why)
         raise Unavailable(f"the {self.name}", why)
 
     def ended(self) -> int | None:

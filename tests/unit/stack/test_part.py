@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,20 @@ def test_a_part_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="the server is unavailable: port: 70000"):
         part.wait_ready(60)
     assert part.stop(5)
+
+
+def test_a_part_that_names_what_is_missing_is_quoted(tmp_path: Path) -> None:
+    """A taken port is unavailable, once: the server is not said to be unavailable for it too."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--registry", str(tmp_path / "registry")]
+        part = Part("server", command, os.environ, tmp_path / "server.log")
+        part.start()
+        with pytest.raises(Unavailable) as caught:
+            part.wait_ready(60)
+        part.stop(5)
+    assert caught.value.message.startswith(f"port {port} is unavailable: another program")
 
 
 def test_a_part_that_dies_young_waits_longer_each_time(tmp_path: Path) -> None:
