@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from foretell.columns import Column
 from foretell.encoding import Encoded
-from foretell.errors import Cancelled, InvalidInput, Violation
+from foretell.errors import Cancelled, InvalidInput, TooMuch, Violation
 from foretell.parsing import Value
 
 from foretell_server.answers import Answers, join_answers, read_answers
@@ -18,6 +18,8 @@ from foretell_server.shelf import LiveBundle
 
 SLICE_ROWS = 4096
 """So many rows are answered before asking again whether anybody still waits."""
+
+_CELL_BYTES = 8
 
 
 def wanted() -> bool:
@@ -45,8 +47,9 @@ class TableQuestion:
 class DataPlane:
     """Answers questions with a bundle. Holds no state but the names of its answers."""
 
-    def __init__(self, max_rows: int) -> None:
+    def __init__(self, max_rows: int, max_answer_bytes: int | None = None) -> None:
         self.max_rows = max_rows
+        self._max_answer_bytes = max_answer_bytes
         # Unique over processes and restarts without asking anybody.
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
@@ -66,6 +69,7 @@ class DataPlane:
         """
         self.check_rows(question.rows)
         plan = bundle.plan(question.options)
+        self._check_answer(question.rows, plan.cells + 1 + len(bundle.groups))
         encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
         parts: list[Answers] = []
         name = self._new_name()
@@ -82,6 +86,15 @@ class DataPlane:
         if rows > self.max_rows:
             message = f"{rows} rows are more than the {self.max_rows} that one call may have"
             raise InvalidInput([Violation("row_count", str(rows), message)])
+
+    def _check_answer(self, rows: int, cells: int) -> None:
+        """Raise TooMuch when an answer of so many numbers per row could not be sent."""
+        size, most = rows * cells * _CELL_BYTES, self._max_answer_bytes
+        if most is not None and size > most:
+            raise TooMuch(
+                f"{rows} rows of {cells} numbers each make an answer of {size} bytes, more than "
+                f"the {most} of max_message_bytes; ask for fewer rows at a time, or for less"
+            )
 
     def _new_name(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"

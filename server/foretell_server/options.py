@@ -82,6 +82,14 @@ class Plan:
     """Each quantile level that any answer needs, once. The first three: median, lower, upper."""
     metrics: tuple[MetricPlan, ...]
 
+    @property
+    def cells(self) -> int:
+        """How many numbers about its metrics one row's answer has."""
+        # Median, both ends of the interval, and confidence are always there.
+        return sum(
+            4 + len(m.quantiles) + len(m.deadlines) + len(m.reservations) for m in self.metrics
+        )
+
 
 def compile_plan(options: Options, schema: Schema) -> Plan:
     """Return the plan of these options; InvalidInput names every option that cannot be met."""

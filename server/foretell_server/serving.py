@@ -96,7 +96,11 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         )
         servicers = {
             "foretell.v1.PredictionService": PredictionService(
-                shelf, swap, DataPlane(settings.max_rows_per_call), predicting, drain
+                shelf,
+                swap,
+                DataPlane(settings.max_rows_per_call, settings.max_message_bytes),
+                predicting,
+                drain,
             ),
             "foretell.v1.ObservationService": ObservationService(
                 Reporter(schemas, outbox, settings.max_rows_per_call), blocking, drain

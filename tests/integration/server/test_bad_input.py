@@ -274,6 +274,21 @@ def test_oversized_message_is_refused(start_server: StartServer) -> None:
     assert server.predict().metrics
 
 
+def test_an_answer_that_could_not_be_sent_is_refused(start_server: StartServer) -> None:
+    """A batch whose answer exceeds max_message_bytes is refused with rows, numbers and limit."""
+    server = start_server(max_message_bytes=10_000)
+    server.publish()
+    texts = {"dictionary": ["big"], "raw_indices": bytes(4 * 1000)}
+    request = prediction_pb2.PredictBatchRequest(
+        workload="toy", row_count=1000, columns=[{"name": "kind", "texts": texts}]
+    )
+    with pytest.raises(grpc.RpcError) as caught:
+        server.stubs.prediction.PredictBatch(request)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1000 rows of" in str(caught.value.details())
+    assert "10000 of max_message_bytes" in str(caught.value.details())
+
+
 @pytest.mark.parametrize(
     "payload", [b"\xff", b"\x12\x7f", struct.pack("<Q", 2**63), b"\x1a\x00\x1a"]
 )
