@@ -8,6 +8,7 @@ UNAVAILABLE, and its caller goes elsewhere.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -16,18 +17,25 @@ from foretell.errors import Unavailable
 
 _T = TypeVar("_T")
 
+QUIET_S = 0.2
+"""A caller whose next message takes longer has sent none: what was received is read at once."""
+LAST_MESSAGES_S = 2.0
+"""So long a caller that never pauses is still answered after the shutdown began."""
+
 
 class Drain:
     """Knows whether the server is shutting down, and which calls only wait."""
 
     def __init__(self) -> None:
         self.begun = False
+        self._ends_at = 0.0
         self._waiting: set[asyncio.Task[Any]] = set()
         self._ended: set[asyncio.Task[Any]] = set()
 
     def begin(self) -> None:
         """End all calls that only wait, now and from now on."""
         self.begun = True
+        self._ends_at = time.monotonic() + LAST_MESSAGES_S
         for task in self._waiting:
             self._ended.add(task)
             task.cancel()
@@ -68,12 +76,22 @@ class Drain:
                 step.cancel()
 
     async def each(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
-        """Yield the messages of a caller as they come; see `waiting`."""
+        """Yield the messages of a caller as they come; see `waiting`.
+
+        Those that were received when the shutdown began are yielded before the call ends.
+        """
         while True:
             try:
-                yield await self.waiting(items.__anext__)
+                yield await (self._received(items) if self.begun else self.waiting(items.__anext__))
             except StopAsyncIteration:
                 return
+
+    async def _received(self, items: AsyncIterator[_T]) -> _T:
+        try:
+            async with asyncio.timeout(min(QUIET_S, self._ends_at - time.monotonic())):
+                return await items.__anext__()
+        except TimeoutError:
+            raise _shutting_down() from None
 
 
 def _forget(step: asyncio.Future[Any]) -> None:

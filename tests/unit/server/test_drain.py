@@ -96,3 +96,26 @@ def test_items_that_end_end_the_call(way: str) -> None:
             await collect(getattr(drain, way)(broken()), asyncio.Event())
 
     asyncio.run(scene())
+
+
+def test_messages_that_were_received_are_answered_first() -> None:
+    """A call that is at work when the drain begins gets its other messages, then Unavailable."""
+
+    async def received() -> AsyncIterator[int]:
+        for i in range(3):
+            yield i
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        drain, seen = Drain(), list[int]()
+
+        async def call() -> None:
+            async for i in drain.each(received()):
+                seen.append(i)
+                drain.begin()
+
+        with pytest.raises(Unavailable, match="shutting down"):
+            await call()
+        assert seen == [0, 1, 2]
+
+    asyncio.run(scene())
