@@ -38,6 +38,7 @@ _OUTCOME = re.compile(
     r"latency|duration|elapsed|throughput|(^|_)(runtime|power|energy|peak)_", re.IGNORECASE
 )
 _ID = re.compile(r"(^|_)(id|uuid|guid|key)$", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"time|date|(^|_)(ts|at|when)$", re.IGNORECASE)
 _FEW = 0.05
 _GROWS = re.compile(
@@ -61,11 +62,14 @@ def guess_schema(
     if not profiles or not next(iter(profiles.values())).rows:
         raise InvalidInput([Violation("columns", "", "the table has no rows to guess from")])
     inputs = {name: p for name, p in profiles.items() if name not in metrics}
-    id_column = next((n for n in inputs if _is_id(n, inputs[n])), None)
-    time_column = next((n for n in inputs if _is_time(n, columns[n])), None)
+    times = [n for n in inputs if _is_time(n, columns[n])]
+    time_column = times[0] if times else None
+    id_column = next((n for n in inputs if n not in times and _is_id(n, inputs[n])), None)
     spoken_for = {id_column, time_column}
     outcomes = {n for n, p in inputs.items() if p.kind == "number" and _OUTCOME.search(n)}
-    left_out = {n for n, p in inputs.items() if p.useless or n in outcomes} - spoken_for
+    left_out = {
+        n for n, p in inputs.items() if p.useless or n in outcomes or n in times
+    } - spoken_for
     used = {n: p for n, p in inputs.items() if n not in spoken_for | left_out}
     if not used:
         raise InvalidInput([Violation("columns", "", "no column is left to predict from")])
@@ -75,7 +79,7 @@ def guess_schema(
         *_head(workload, id_column, time_column),
         "features:",
         *(line for n, p in used.items() for line in _feature(names.of(n), p, groups, used)),
-        *(_left_out(n, outcome=n in outcomes) for n in inputs if n in left_out),
+        *(_left_out(n, time=n in times, outcome=n in outcomes) for n in inputs if n in left_out),
         "",
         "metrics:",
         *(line for n, unit in metrics.items() for line in _metric(names.of(n), profiles[n], unit)),
@@ -199,9 +203,11 @@ def _group_lines(groups: Sequence[Sequence[str]]) -> list[str]:
     return ["", "groups:  # guess: the categories with most values, and their pair", *lines]
 
 
-def _left_out(name: str, *, outcome: bool) -> str:
+def _left_out(name: str, *, time: bool, outcome: bool) -> str:
     why = "is the same, or missing, in all rows"
-    if outcome:
+    if time:
+        why = "is a time, like the time column"
+    elif outcome:
         why = "looks measured, not known before the run; if it is a metric, add it below"
     return f"  # left out (guess): {json.dumps(name)} {why}"
 
@@ -229,7 +235,9 @@ def _is_time(name: str, column: Column) -> bool:
     if all(isinstance(value, (date, datetime)) for value in given):
         return True
     texts = [value for value in given if isinstance(value, str)]
-    return len(texts) == len(given) and bool(_TIME.search(name)) and all(map(_reads_as_time, texts))
+    # A short number reads as a date, too; only a name can say that it is one.
+    sure = bool(_TIME.search(name)) or all(_DATE.match(text) for text in texts)
+    return len(texts) == len(given) and sure and all(map(_reads_as_time, texts))
 
 
 def _reads_as_time(text: str) -> bool:

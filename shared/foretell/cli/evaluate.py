@@ -16,7 +16,7 @@ from foretell.cli.options import (
     some_files,
 )
 from foretell.cli.sources import open_registry
-from foretell.cli.tables import read_tables
+from foretell.cli.tables import absent_columns, read_tables, warn_of_absent
 from foretell.errors import InvalidInput, NotFound, Violation
 
 
@@ -66,6 +66,7 @@ def _evaluate(
     table = read_tables(files)
     if by is not None and by not in table.columns:
         raise NotFound("column", by, list(table.columns))
+    warn_of_absent(absent_columns(predictor.schema, table.columns))
     encoded, wrong = predictor.encoder.encode_table(table.columns)
     metrics, mismeasured = metric_values(predictor.schema, table.columns)
     rejected = [str(row) for row in table.rejected]

@@ -86,11 +86,19 @@ def _predict_table(
     from foretell.cli.bundles import load_predictor
     from foretell.cli.forecast_columns import with_forecasts
     from foretell.cli.sources import open_registry
-    from foretell.cli.tables import check_writable, read_tables, write_table
+    from foretell.cli.tables import (
+        absent_columns,
+        check_writable,
+        read_tables,
+        warn_of_absent,
+        write_table,
+    )
 
     check_writable(out)
     predictor = load_predictor(open_registry(registry), workload, bundle)
     table = read_tables(files)
+    absent = absent_columns(predictor.schema, table.columns)
+    warn_of_absent(absent)
     columns, refused = with_forecasts(predictor, table.columns)
     write_table(out, columns)
     rejected = [str(row) for row in table.rejected]
@@ -104,6 +112,7 @@ def _predict_table(
                 "predicted": len(table) - len(refused),
                 "rejected": len(rejected),
                 "rejections": rejected,
+                "absent_columns": absent,
                 "out": out,
             }
         )

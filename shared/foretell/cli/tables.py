@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from foretell_trainer.readers import Table
+
+    from foretell.schema import Schema
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -38,6 +42,24 @@ def read_tables(files: Sequence[Path]) -> Table:
         lines=[line for table in tables for line in table.lines],
         rejected=tuple(row for table in tables for row in table.rejected),
     )
+
+
+def absent_columns(schema: Schema, columns: Columns) -> list[str]:
+    """Return the columns of the schema's features that a table does not have."""
+    from foretell.encoding import columns_by_name
+
+    found = columns_by_name(schema, columns)
+    return [
+        feature.source_column
+        for feature in schema.features
+        if feature.derive is None and feature.name not in found
+    ]
+
+
+def warn_of_absent(absent: Sequence[str]) -> None:
+    """Say on standard error that features are taken as missing throughout."""
+    if absent:
+        click.echo(f"columns that the files lack, taken as missing: {', '.join(absent)}", err=True)
 
 
 def check_writable(path: Path) -> None:

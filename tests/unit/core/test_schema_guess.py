@@ -145,3 +145,18 @@ def test_awkward_names_become_usable_ones() -> None:
     names = {f.name: f.source_column for f in guessed.features}
     assert names["a_b"] == "a b"
     assert names["a_b_2"] == "a-b"
+
+
+def test_times_are_not_features() -> None:
+    """A column of times is the time column whatever its name; further ones are left out."""
+    columns: dict[str, Any] = {
+        "submitted": [f"2026-10-{day:02}T00:00:00Z" for day in range(1, 29)],
+        "begun": [f"2026-10-{day:02} 10:00:00" for day in range(1, 29)],
+        "host": ["a", "b"] * 14,
+        "seconds": [float(i) for i in range(1, 29)],
+    }
+    text = guess_schema("jobs", columns, {"seconds": "s"})
+    schema = parse_schema(text, "jobs.yaml")
+    assert schema.time_column == "submitted"
+    assert [feature.name for feature in schema.features] == ["host"]
+    assert '"begun" is a time' in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from foretell_trainer.engine.folds import fold_kinds, grouped_folds, random_folds
+from foretell_trainer.engine.folds import few_shot_folds, fold_kinds, grouped_folds, random_folds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,11 +41,14 @@ def test_kinds_of_folds_follow_the_groups() -> None:
     assert {kind.name: kind.count for kind in kinds} == {
         "random": 5,
         "task": 3,
+        "few of task": 3,
         "half": 2,
+        "few of half": 2,
         "task/half": 3,
     }
     for kind in kinds:
-        assert set(kind.fold.tolist()) == set(range(kind.count))
+        always_kept = {-1} if kind.name.startswith("few of") else set()
+        assert set(kind.fold.tolist()) == set(range(kind.count)) | always_kept
 
 
 def test_folds_are_those_of_the_seed() -> None:
@@ -57,3 +60,14 @@ def test_folds_are_those_of_the_seed() -> None:
     )
     assert all((a.fold == b.fold).all() for a, b in zip(one, same, strict=True))
     assert (one[0].fold != other[0].fold).any()
+
+
+def test_few_shot_folds_leave_out_all_of_a_key_but_a_few_rows() -> None:
+    """Of each key one to three rows are always kept; the others are left out together."""
+    keys = np.repeat(np.arange(9), 11)
+    folds = few_shot_folds(keys, 3, np.random.default_rng(4))
+    for key in range(9):
+        own = folds[keys == key]
+        assert 1 <= (own == -1).sum() <= 3
+        assert len(set(own[own >= 0])) == 1
+    assert set(folds) == {-1, 0, 1, 2}

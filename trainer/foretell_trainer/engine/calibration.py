@@ -20,6 +20,7 @@ LEVELS: NDArray[np.float64] = np.array(
 """The levels at which the tables are kept; the forecast interpolates between them."""
 
 _SHRINKAGE_ROWS = 50.0
+_ENOUGH_ROWS = 400
 
 
 def quantile_table(residuals: Floats) -> Floats:
@@ -47,7 +48,8 @@ def quantile_tables(residuals: Floats, table: Integers, tables: int) -> Floats:
         if len(own) == 0:
             found.append(None)
             continue
-        weight = len(own) / (len(own) + _SHRINKAGE_ROWS)
+        # Enough rows speak for themselves.
+        weight = 1.0 if len(own) >= _ENOUGH_ROWS else len(own) / (len(own) + _SHRINKAGE_ROWS)
         found.append(weight * quantile_table(own) + (1 - weight) * pooled)
     known = [entry for entry in found if entry is not None]
     widest = max(known, key=lambda entry: float(entry[-5] - entry[4]))

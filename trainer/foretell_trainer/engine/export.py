@@ -64,7 +64,9 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     graph.output("scale", graph.cast(scale, np.float32), np.float32, len(schema.metrics))
     behind = rows if len(counts) == 1 else graph.columns(rows, columns_of(counts, 0))
     near = graph.column(distance, 0)
-    value = support_to_onnx(fitted.counts, graph, graph.cast(behind, np.float64), near)
+    value = support_to_onnx(
+        fitted.counts, graph, graph.cast(behind, np.float64), near, inputs.excess
+    )
     graph.output("support", graph.cast(value, np.float32), np.float32, None)
     tables = graph.columns(table_to_onnx(counts, graph, rows), _seen_by(fitted))
     graph.output("table", tables, np.int64, len(schema.metrics))
@@ -89,12 +91,12 @@ def native(fitted: Fitted, numbers: Numbers, categories: Codes) -> Answers:
         own = fitted.seen_by[m.metric]
         features = scale_features(m.location.features(inputs), rows[own], distance[own])
         location[:, m.metric] = m.location.predict(inputs) * m.unit
-        scale[:, m.metric] = m.scale.predict(features, inputs.excess) * m.unit
+        scale[:, m.metric] = m.scale.predict(features, inputs.beyond) * m.unit
     for derived in fitted.derived:
         offset = derived.offset(training.input_map, numbers, categories)
         location[:, derived.metric] = derived.power * location[:, derived.source] + offset
         scale[:, derived.metric] = abs(derived.power) * scale[:, derived.source]
-    value = support(fitted.counts, rows[0], distance[0])
+    value = support(fitted.counts, rows[0], distance[0], inputs.excess)
     tables = np.column_stack([fitted.counts.table(own) for own in rows])
     return Answers(location, scale, value, tables[:, _seen_by(fitted)], rows[0])
 
@@ -187,7 +189,10 @@ def _location_and_scale(
     reach = graph.as_column(graph.add("Add", inputs.excess, square))
     beyond = graph.add("Mul", reach, widening)
     wider = graph.add("Add", beyond, graph.constant(np.ones(1)))
-    scale = graph.add("Mul", graph.add("Mul", sizes, wider), units)
+    width = len(fitted.training.input_map.mean)
+    drifts = [np.zeros(width) if m.scale.drift is None else m.scale.drift for m in fitted.metrics]
+    drift = graph.add("MatMul", inputs.beyond, graph.constant(np.column_stack(drifts)))
+    scale = graph.add("Mul", graph.add("Add", graph.add("Mul", sizes, wider), drift), units)
     return _all_metrics(graph, fitted, inputs, location, scale)
 
 

@@ -233,7 +233,11 @@ class _Metric:
         )
         tables = quantile_tables(standardised, pooled.table, count)
         self.progress("extrapolating", 0.9, {})
-        scale = replace(scale, widening=self._widening(trees, scale, tables[0]))
+        scale = replace(
+            scale,
+            widening=self._widening(trees, scale, tables[0]),
+            drift=_drift(location, self.training.extrapolated),
+        )
         return FittedMetric(
             metric=self.metric,
             unit=self.unit,
@@ -372,7 +376,7 @@ class _Metric:
             self.layout = replace(whole, lowest=kept.min(axis=0), highest=kept.max(axis=0))
             part = self._left_out(0, out, trees)
             excess = values[out] - kept[:, number].max()
-            sizes = scale.predict(part.features, np.zeros(len(excess)))
+            sizes = scale.predict(part.features, np.zeros((len(excess), kept.shape[1])))
             found.append(widening_for(part.residual, sizes, excess, ends))
         self.layout = whole
         return max(found)
@@ -380,13 +384,13 @@ class _Metric:
     def _standardised(self, pooled: OutOfFold) -> Floats:
         """Return residuals over scales that were fitted without the row's fold, [r]."""
         result = np.zeros(len(pooled.row))
-        excess = self.inputs.excess[pooled.row]
+        beyond = self.inputs.beyond[pooled.row]
         for number, kind in enumerate(self.kinds):
             folds = kind.fold[pooled.row]
             for fold in range(kind.count):
                 scale = self._scale(pooled, folds != fold)
                 mine = (pooled.kind == number) & (folds == fold)
-                sizes = scale.predict(pooled.features[mine], excess[mine])
+                sizes = scale.predict(pooled.features[mine], beyond[mine])
                 result[mine] = pooled.residual[mine] / sizes
         return result
 
@@ -397,6 +401,16 @@ def _forgotten(codes: Integers, kept: Integers) -> Integers:
         np.where(np.isin(codes[:, c], kept[:, c]), codes[:, c], -1) for c in range(codes.shape[1])
     ]
     return np.column_stack(columns) if columns else codes
+
+
+def _drift(location: Location, extrapolated: Sequence[int]) -> Floats:
+    """Return, per number, what its trend beyond the data would change, were it not held, [F]."""
+    inputs, weights = location.inputs, location.base.weights
+    width, logs = len(inputs.mean), len(inputs.log_columns)
+    slopes = weights[:width].copy()
+    slopes[inputs.log_columns] += weights[width : width + logs] * inputs.tangent
+    slopes[list(extrapolated)] = 0.0
+    return np.abs(slopes)
 
 
 def _upper_end(values: Floats, missing: NDArray[np.bool_]) -> NDArray[np.bool_] | None:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from foretell_trainer.engine.inputs import Integers
 
+MOST_KEPT = 3
+"""How many rows of a key a few-shot fold keeps at most."""
+
 
 @dataclass(frozen=True)
 class FoldKind:
-    """One way of leaving rows out: `fold` is [n], the fold that leaves the row out."""
+    """One way of leaving rows out: `fold` is [n], the fold that leaves the row out, or -1."""
 
     name: str
     fold: Integers
@@ -48,7 +51,10 @@ def fold_kinds(
     grouped_count: int,
     seed: int,
 ) -> list[FoldKind]:
-    """Return random folds, and grouped ones for each group (name, positions) with enough keys."""
+    """Return random folds, and grouped ones for each group (name, positions) with enough keys.
+
+    An id comes twice: once with all of its rows left out, and once with all but a few.
+    """
     rng = np.random.default_rng(seed)
     n = len(codes)
     kinds = [FoldKind("random", random_folds(n, random_count, rng), random_count)]
@@ -57,7 +63,27 @@ def fold_kinds(
         count = min(grouped_count, len(np.unique(keys)))
         if count >= 2:
             kinds.append(FoldKind(name, grouped_folds(keys, count, rng), count))
+            if len(members) == 1:
+                few = few_shot_folds(keys, count, rng)
+                kinds.append(FoldKind(f"few of {name}", few, count))
     return kinds
+
+
+def few_shot_folds(keys: NDArray[np.int64], count: int, rng: np.random.Generator) -> Integers:
+    """Return grouped folds that leave out all rows of a key but one to three, [n].
+
+    The rows that are always kept have the fold -1.
+    """
+    folds = grouped_folds(keys, count, rng)
+    order = rng.permutation(len(keys))
+    _, inverse = np.unique(keys, return_inverse=True)
+    kept = rng.integers(1, MOST_KEPT + 1, inverse.max() + 1)
+    # The place of each row among its key's rows, in random order.
+    by_key = order[np.argsort(inverse[order], kind="stable")]
+    starts = np.searchsorted(inverse[by_key], np.arange(inverse.max() + 1))
+    place = np.empty(len(keys), dtype=np.int64)
+    place[by_key] = np.arange(len(keys)) - starts[inverse[by_key]]
+    return np.where(place < kept[inverse], -1, folds)
 
 
 def _keys(codes: Integers) -> NDArray[np.int64]:

@@ -47,11 +47,16 @@ class Inputs:
     """[n, F]"""
     codes: Integers
     """[n, C]: categories with the catalogs' facts filled in; -1 is unknown or missing."""
-    excess: Floats
-    """[n]: how many standard deviations, summed over the numbers, a row lies out of range."""
+    beyond: Floats
+    """[n, F]: how many standard deviations a number lies out of the range of the training."""
 
     def __len__(self) -> int:
         return len(self.standard)
+
+    @property
+    def excess(self) -> Floats:
+        """How many standard deviations, summed over the numbers, a row lies out of range, [n]."""
+        return np.asarray(self.beyond.sum(axis=1))
 
     def take(self, rows: NDArray[np.int64] | Flags) -> Inputs:
         """Return some of the rows."""
@@ -60,12 +65,12 @@ class Inputs:
             self.clipped[rows],
             self.missing[rows],
             self.codes[rows],
-            self.excess[rows],
+            self.beyond[rows],
         )
 
     def with_codes(self, codes: Integers) -> Inputs:
         """Return the same rows with other categories."""
-        return Inputs(self.standard, self.clipped, self.missing, codes, self.excess)
+        return Inputs(self.standard, self.clipped, self.missing, codes, self.beyond)
 
 
 @dataclass(frozen=True)
@@ -111,14 +116,14 @@ class InputMap:
         missing = np.isnan(values)
         standard = np.where(missing, 0.0, self._standardised(values))
         beyond = np.maximum(self.seen_lowest - standard, standard - self.seen_highest)
-        excess = np.maximum(beyond, 0.0).sum(axis=1)
+        beyond = np.maximum(beyond, 0.0)
         standard = np.minimum(np.maximum(standard, self.lowest), self.highest)
         raw, absent = values[:, self.log_columns], missing[:, self.log_columns]
         raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
         clipped = np.where(absent, 0.0, (raw - self.raw_mean) / self.raw_deviation)
         over = np.maximum(standard - self.seen_highest, 0.0)[:, self.log_columns]
         clipped = clipped + over * self.tangent
-        return Inputs(standard, clipped, missing, codes, excess)
+        return Inputs(standard, clipped, missing, codes, beyond)
 
     @property
     def tangent(self) -> Floats:
@@ -185,6 +190,7 @@ class InputMap:
             trees=trees,
             values=present,
             codes=codes,
+            beyond=beyond,
             excess=graph.sum_columns(beyond),
         )
 
@@ -244,6 +250,7 @@ class GraphInputs:
     values: str
     """Numbers with facts, not standardised; 1 for missing."""
     codes: list[str]
+    beyond: str
     excess: str
 
 

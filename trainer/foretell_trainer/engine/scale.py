@@ -32,15 +32,18 @@ class Scale:
     offset: float
     trees: Trees | None
     widening: float = WIDENING
+    drift: Floats | None = None
+    """[F]: what the location would change per standard deviation beyond the range, if the trend
+    of a number that is held to its range went on; 0 for numbers whose trend does go on."""
 
-    def predict(self, features: Singles, excess: Floats) -> Floats:
-        """Return the scale of each row, [n], above 0."""
+    def predict(self, features: Singles, beyond: Floats) -> Floats:
+        """Return the scale of each row, [n], above 0; `beyond` is that of `Inputs`, [n, F]."""
         logs = np.full(len(features), self.offset)
         if self.trees is not None:
             logs += self.trees.predict(features)
-        return np.asarray(
-            np.maximum(np.exp(logs), SMALLEST) * (1.0 + self.widening * reach(excess))
-        )
+        sizes = np.maximum(np.exp(logs), SMALLEST)
+        wider = sizes * (1.0 + self.widening * reach(beyond.sum(axis=1)))
+        return np.asarray(wider if self.drift is None else wider + beyond @ self.drift)
 
 
 def fit_scale(

@@ -23,7 +23,10 @@ MAX_CELLS = 4_000_000
 ANCHORS = 128
 _HALF_SUPPORT_ROWS = 5.0
 
-WARM, NEW_PAIR = "warm", "new pair"
+WARM, NEW_PAIR, FEW = "warm", "new pair", "few-shot"
+
+FEW_SHOT_ROWS = 5
+"""An id with fewer rows than this has errors of its own kind, and a table for them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class GroupCounts:
     def table_names(self) -> tuple[str, ...]:
         """The names of the calibration tables, as the graph output `table` numbers them."""
         unseen = [f"unseen {self.names[i][0]}" for i in self.singles]
-        return (WARM, NEW_PAIR, *unseen, "unseen several")
+        return (WARM, NEW_PAIR, *unseen, "unseen several", FEW)
 
     def table(self, rows: Floats) -> Integers:
         """Return which calibration table holds for each row, int64 [n]."""
@@ -69,7 +72,9 @@ class GroupCounts:
         new_pair = (rows[:, self.pairs] == 0).any(axis=1).astype(np.int64)
         which = (unseen * np.arange(len(self.singles))).sum(axis=1) + 2
         several = 2 + len(self.singles)
-        return np.where(missing == 0, new_pair, np.where(missing == 1, which, several))
+        few = (rows[:, self.singles] < FEW_SHOT_ROWS).any(axis=1)
+        known = np.where(few, several + 1, new_pair)
+        return np.where(missing == 0, known, np.where(missing == 1, which, several))
 
 
 def count_groups(schema: Schema, sizes: Sequence[int], codes: Integers) -> GroupCounts:
@@ -171,10 +176,15 @@ def table_to_onnx(counts: Sequence[GroupCounts], graph: GraphBuilder, rows: str)
         )
         for weights in (single, pair, place)
     )
-    none, one, two, several = (
-        graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, 2 + len(first.singles))
+    limit = graph.constant(np.array([FEW_SHOT_ROWS], np.float32))
+    below = graph.cast(graph.add("Less", rows, limit), np.float32)
+    few = graph.add("MatMul", below, graph.constant(np.kron(single, apart)))
+    several_at = 2 + len(first.singles)
+    none, one, two, several, few_shot = (
+        graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, several_at, several_at + 1)
     )
-    warm = graph.add("Min", new_pairs, one)
+    has_few = graph.add("Greater", few, graph.constant(np.zeros(1, np.float32)))
+    warm = graph.add("Where", has_few, few_shot, graph.add("Min", new_pairs, one))
     cold = graph.add(
         "Where", graph.add("Equal", missing, one), graph.add("Add", which, two), several
     )
@@ -202,22 +212,25 @@ def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, stand
     return graph.add("Div", root, graph.constant(np.array([place.reach for place in places])))
 
 
-def support(counts: GroupCounts, rows: Floats, distance: Floats) -> Floats:
+def support(counts: GroupCounts, rows: Floats, distance: Floats, excess: Floats) -> Floats:
     """Return the support of each row, in [0, 1].
 
     It is a product: for each id, n / (n + 5) with its n training rows (a little more than 0
-    for an id never seen), and a factor that falls with the distance beyond the reach.
+    for an id never seen), a factor that falls with the distance beyond the reach, and one that
+    falls with the standard deviations beyond the range of the numbers.
     """
     singles = rows[:, counts.singles]
     known = ((singles + 0.25) / (singles + _HALF_SUPPORT_ROWS)).prod(axis=1)
-    return np.asarray(known * np.exp(-np.maximum(distance - 1.0, 0.0)))
+    return np.asarray(known * np.exp(-np.maximum(distance - 1.0, 0.0) - excess))
 
 
-def support_to_onnx(counts: GroupCounts, graph: GraphBuilder, rows: str, distance: str) -> str:
-    """Add `support` to a graph from double [n, G] and [n]; double [n]. MUST match `support`."""
+def support_to_onnx(
+    counts: GroupCounts, graph: GraphBuilder, rows: str, distance: str, excess: str
+) -> str:
+    """Add `support` to a graph from double [n, G], [n] and [n]; double [n]. MUST match it."""
     one, zero = graph.constant(np.ones(1)), graph.constant(np.zeros(1))
     far = graph.add("Max", graph.add("Sub", distance, one), zero)
-    near = graph.add("Exp", graph.add("Neg", far))
+    near = graph.add("Exp", graph.add("Neg", graph.add("Add", far, excess)))
     if not counts.singles:
         return near
     singles = graph.columns(rows, np.array(counts.singles))
