@@ -12,7 +12,7 @@ import click
 from foretell.cli import output
 from foretell.cli.options import FOLDER, json_option, setting_options
 from foretell.settings import load_settings
-from foretell.stack import Stack, StateFolder
+from foretell.stack import News, Stack, StateFolder
 
 
 @click.command(short_help="Run broker, worker and server in one command.")
@@ -47,6 +47,10 @@ def up(
     server finishes its calls, the worker its message, and what is queued waits in the folder
     for the next start. A second Ctrl-C cuts off the calls that are still in flight.
 
+    With --json, each line is an object. The first one has `address`, `state` and `pids` once all
+    parts are ready; the later ones say in `event` what happens, with `part` and `status` ("died",
+    then "ready" with its `pid` when it answers again) where it happens to one of them.
+
     The other settings, such as the token, come from the environment or foretell.yaml.
 
     \b
@@ -55,13 +59,17 @@ def up(
     """
     folder = StateFolder(state)
 
-    def say(line: str) -> None:
+    def say(line: str, **more: object) -> None:
         if as_json:
-            output.print_json({"event": line}, compact=True)
+            output.print_json({"event": line, **more}, compact=True)
         else:
             click.echo(line)
 
-    stack = Stack(folder, load_settings(config, **flags), say)
+    def tell(news: News) -> None:
+        pid = {"pid": news.pid} if news.pid else {}
+        say(news.text, part=news.part, status=news.status, **pid)
+
+    stack = Stack(folder, load_settings(config, **flags), tell)
     stop = threading.Event()
 
     def asked(_number: int, _frame: object) -> None:
@@ -82,7 +90,12 @@ def up(
 
 def _greet(stack: Stack, *, as_json: bool) -> None:
     if as_json:
-        about = {"address": stack.address, "state": stack.folder.root, "pids": stack.pids()}
+        about = {
+            "event": "serving",
+            "address": stack.address,
+            "state": stack.folder.root,
+            "pids": stack.pids(),
+        }
         output.print_json(about, compact=True)
         return
     root = stack.folder.root

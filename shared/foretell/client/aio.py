@@ -15,6 +15,7 @@ from contextlib import aclosing, suppress
 from functools import cached_property
 from typing import Any, Self, Unpack
 
+import grpc
 import grpc.aio
 
 from foretell.client import answers, records
@@ -29,7 +30,7 @@ from foretell.client.channel import (
     Tls,
 )
 from foretell.client.columns import Table
-from foretell.client.failures import translated
+from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
     SERVED_WITHIN_S,
@@ -48,6 +49,7 @@ from foretell.client.models import (
     Workload,
     WorkloadSchema,
 )
+from foretell.client.patience import AGAIN_AFTER_S, PATIENCE_S, Patience
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
@@ -72,8 +74,11 @@ class AsyncClient:
         insecure: bool = False,
         timeout: float = TIMEOUT_S,
         stream_timeout: float = STREAM_TIMEOUT_S,
+        patience: float = PATIENCE_S,
     ) -> None:
-        self._connection = Connection(address, token, tls, insecure, timeout, stream_timeout)
+        self._connection = Connection(
+            address, token, tls, insecure, timeout, stream_timeout, patience
+        )
         self._channel: Any = None
 
     @cached_property
@@ -222,9 +227,9 @@ class AsyncClient:
     async def watch(self, job_id: str, *, timeout: float | None = None) -> AsyncIterator[Job]:
         """Yield a training run each time that it changes; see `Client.watch`."""
         deadline = Deadline(self._connection.stream_seconds(timeout))
+        patience = Patience(self._connection.patience)
         last = None
-        alive = True
-        while alive:
+        while True:
             alive = False
             try:
                 async with aclosing(self._watch_once(job_id, deadline.left())) as messages:
@@ -235,9 +240,11 @@ class AsyncClient:
                             yield records.job(message)
                 return
             except Unavailable:
-                # Once more if it has worked since; gRPC has repeated what never did.
-                if not alive:
+                if alive:
+                    patience.renew()
+                elif not patience.lasts():
                     raise
+            await asyncio.sleep(AGAIN_AFTER_S)
 
     async def bundles(self, workload: str, *, timeout: float | None = None) -> list[Bundle]:
         """Return a workload's bundles, newest first."""
@@ -270,8 +277,16 @@ class AsyncClient:
 
     async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
         seconds = self._connection.seconds(timeout)
-        with translated(self._connection.address, seconds):
-            return await method(request, timeout=seconds, metadata=self._connection.metadata)
+        deadline, patience = Deadline(seconds), Patience(self._connection.patience)
+        while True:
+            try:
+                return await method(
+                    request, timeout=deadline.left(), metadata=self._connection.metadata
+                )
+            except grpc.RpcError as error:
+                if not patience.bears(error):
+                    raise error_of_call(error, self._connection.address, seconds) from error
+            await asyncio.sleep(AGAIN_AFTER_S)
 
     async def _pages(
         self,

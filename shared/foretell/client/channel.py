@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from foretell.client.patience import PATIENCE_S
 from foretell.errors import InvalidInput, Violation
 from foretell.v1 import model_pb2_grpc, observation_pb2_grpc, prediction_pb2_grpc
 
@@ -68,8 +69,9 @@ class Connection:
     """Where the server is and how to speak to it.
 
     `timeout` is in seconds and bounds each call, its retries included; `stream_timeout` bounds
-    streams and watches as a whole. A token is only sent over TLS or to this machine, unless
-    `insecure` says otherwise.
+    streams and watches as a whole. `patience`, in seconds too, is how long calls and watches go
+    on trying to reach a server that is away. A token is only sent over TLS or to this machine,
+    unless `insecure` says otherwise.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -78,6 +80,7 @@ class Connection:
     insecure: bool = False
     timeout: float = TIMEOUT_S
     stream_timeout: float = STREAM_TIMEOUT_S
+    patience: float = PATIENCE_S
     max_message_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -112,7 +115,7 @@ class Connection:
             # A server that restarts is found again at once, not after gRPC's default of 20 s.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.max_reconnect_backoff_ms", 1000),
             # A peer that vanished without closing is noticed while a call waits for it.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),

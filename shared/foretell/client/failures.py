@@ -41,15 +41,19 @@ def translated(address: str, timeout: float | None) -> Iterator[None]:
 
 def error_of_call(error: grpc.RpcError, address: str, timeout: float | None) -> ForetellError:
     """Return the error that a failed call, synchronous or asynchronous, stands for."""
-    for key, value in error.trailing_metadata() or ():
-        if key == _STATUS_KEY:
-            return error_of_status(status_pb2.Status.FromString(value))
+    if (raw := _explanation(error)) is not None:
+        return error_of_status(status_pb2.Status.FromString(raw))
     if error.code() is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"the server at {address}", error.details() or "no connection")
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
         return DeadlinePassed(f"no answer from {address} within {timeout:g} s")
     code = error.code().name
     return restore(code, error.details() or code, code)
+
+
+def explained(error: grpc.RpcError) -> bool:
+    """Return whether a server of ours said what went wrong; no server, or a proxy, does not."""
+    return _explanation(error) is not None
 
 
 def error_of_status(status: status_pb2.Status) -> ForetellError:
@@ -61,6 +65,11 @@ def error_of_status(status: status_pb2.Status) -> ForetellError:
         _reason(status.details) or code,
         _violations(status.details),
     )
+
+
+def _explanation(error: grpc.RpcError) -> bytes | None:
+    found = (value for key, value in error.trailing_metadata() or () if key == _STATUS_KEY)
+    return next(found, None)
 
 
 def _reason(details: RepeatedCompositeFieldContainer[AnyMessage]) -> str:

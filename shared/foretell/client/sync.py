@@ -21,7 +21,7 @@ from foretell.client.channel import (
     Tls,
 )
 from foretell.client.columns import Table
-from foretell.client.failures import translated
+from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
     SERVED_WITHIN_S,
@@ -32,6 +32,7 @@ from foretell.client.jobs import (
     watch_limit,
 )
 from foretell.client.models import Acknowledgements, Bundle, Health, Job, Workload, WorkloadSchema
+from foretell.client.patience import AGAIN_AFTER_S, PATIENCE_S, Patience
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
@@ -46,8 +47,10 @@ class Client:
 
     Every call has a deadline: `timeout` seconds if the call names one, else the client's
     `timeout`; for streams and watches as a whole, `stream_timeout`. `math.inf` means none.
-    A call that finds the server unavailable is repeated by gRPC, within its deadline and five
-    times at most.
+    A call that finds the server unavailable is repeated, within its deadline: five times by
+    gRPC, and then, while no server answers at all, until `patience` is over. So a server that
+    restarts is waited for, and one that is not there is said to be so some seconds later.
+    `patience=0` leaves it at gRPC's attempts, and that is all that a stream has.
 
     Every call raises the class of `foretell.errors` that the server raised; `Unavailable` if
     there is no server, `DeadlinePassed` if it did not answer in time.
@@ -62,8 +65,11 @@ class Client:
         insecure: bool = False,
         timeout: float = TIMEOUT_S,
         stream_timeout: float = STREAM_TIMEOUT_S,
+        patience: float = PATIENCE_S,
     ) -> None:
-        self._connection = Connection(address, token, tls, insecure, timeout, stream_timeout)
+        self._connection = Connection(
+            address, token, tls, insecure, timeout, stream_timeout, patience
+        )
         options, credentials = self._connection.options, self._connection.credentials
         self._channel = (
             grpc.insecure_channel(address, options)
@@ -224,9 +230,9 @@ class Client:
         A connection that breaks is opened again: the server begins with the present state.
         """
         deadline = Deadline(self._connection.stream_seconds(timeout))
+        patience = Patience(self._connection.patience)
         last = None
-        alive = True
-        while alive:
+        while True:
             alive = False
             try:
                 for message in self._watch_once(job_id, deadline.left()):
@@ -236,9 +242,11 @@ class Client:
                         yield records.job(message)
                 return
             except Unavailable:
-                # Once more if it has worked since; gRPC has repeated what never did.
-                if not alive:
+                if alive:
+                    patience.renew()
+                elif not patience.lasts():
                     raise
+            time.sleep(AGAIN_AFTER_S)
 
     def bundles(self, workload: str, *, timeout: float | None = None) -> list[Bundle]:
         """Return a workload's bundles, newest first."""
@@ -271,8 +279,14 @@ class Client:
 
     def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
         seconds = self._connection.seconds(timeout)
-        with translated(self._connection.address, seconds):
-            return method(request, timeout=seconds, metadata=self._connection.metadata)
+        deadline, patience = Deadline(seconds), Patience(self._connection.patience)
+        while True:
+            try:
+                return method(request, timeout=deadline.left(), metadata=self._connection.metadata)
+            except grpc.RpcError as error:
+                if not patience.bears(error):
+                    raise error_of_call(error, self._connection.address, seconds) from error
+            time.sleep(AGAIN_AFTER_S)
 
     def _pages(self, method: Any, request: Any, timeout: float | None) -> Iterator[Any]:  # noqa: ANN401
         while True:

@@ -84,6 +84,14 @@ class Part:
             raise Unavailable(what, why)
         raise Unavailable(f"the {self.name}", why)
 
+    def became_ready(self) -> bool:
+        """Return whether a process that `wait_ready` did not wait for is ready; once."""
+        if self._ready is None or not select.select([self._ready], [], [], 0)[0]:
+            return False
+        said = os.read(self._ready, 100)
+        self._close_pipe()
+        return bool(said)
+
     def ended(self) -> int | None:
         """Return the exit code of a process that has ended, None while it runs."""
         return self._process.poll() if self._process is not None else None

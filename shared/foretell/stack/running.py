@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -13,14 +12,15 @@ from foretell.broker import EmbeddedBroker, free_port
 from foretell.errors import ForetellError
 from foretell.settings import ENV_PREFIX, Settings
 from foretell.stack.folder import StateFolder
+from foretell.stack.news import News, Tell
 from foretell.stack.part import Part
 
 READY_WITHIN_S = 60.0
 WATCH_EVERY_S = 0.2
 # Beyond the server's own drain, and the time that a worker gives the message it works on.
 GRACE_S = 10.0
-
-Say = Callable[[str], None]
+BROKER_PAUSE_S = 2.0
+"""How long after a broker did not start it is tried again."""
 
 
 class Stack:
@@ -30,20 +30,21 @@ class Stack:
         folder: holds all state; started again on it, everything continues.
         settings: what the parts are configured with, except for where the state is. Port 0
             takes a free one.
-        say: is told, in one line each, what happens to the parts.
+        tell: is told what happens to the parts once they run.
     """
 
     def __init__(
-        self, folder: StateFolder, settings: Settings, say: Say = lambda _line: None
+        self, folder: StateFolder, settings: Settings, tell: Tell = lambda _news: None
     ) -> None:
         self.folder = folder
         self.host = settings.host
         self.port = settings.port
         self._settings = settings
-        self._say = say
+        self._tell = tell
         self._broker = EmbeddedBroker(folder.broker)
         self._parts: dict[str, Part] = {}
         self._due: dict[str, float] = {}
+        self._known_url = ""
 
     @property
     def address(self) -> str:
@@ -68,9 +69,7 @@ class Stack:
         try:
             self._broker.start()
             self.port = self.port or free_port()
-            self._parts = self._make_parts()
-            for part in self._parts.values():
-                part.start()
+            self._start_parts()
             for part in self._parts.values():
                 part.wait_ready(READY_WITHIN_S)
         except BaseException:
@@ -80,20 +79,13 @@ class Stack:
     def watch(self, stop: threading.Event) -> None:
         """Start parts again that die, until `stop` is set."""
         while not stop.wait(WATCH_EVERY_S):
-            if not self._broker.alive():
-                self._restart_broker()
+            self._look_after_broker()
             for name, part in self._parts.items():
                 self._look_after(name, part)
 
     def stop(self) -> None:
         """Stop all: the server drains, the worker finishes its message, the broker goes last."""
-        for name, within_s in (
-            ("server", self._settings.drain_seconds + GRACE_S),
-            ("worker", GRACE_S),
-        ):
-            part = self._parts.get(name)
-            if part is not None and not part.stop(within_s):
-                self._say(f"the {name} did not end within {within_s:g} s and was killed")
+        self._stop_parts()
         self._broker.stop()
 
     def hurry(self) -> None:
@@ -104,27 +96,54 @@ class Stack:
     def _look_after(self, name: str, part: Part) -> None:
         code = part.ended()
         if code is None:
+            if part.became_ready():
+                self._tell(News(name, "ready", f"the {name} is ready again", part.pid))
             return
         now = time.monotonic()
         if name not in self._due:
             self._due[name] = now + part.pause_s()
-            self._say(f"the {name} died ({_cause(code)}) and is started again; see {part.log}")
+            text = f"the {name} died ({_cause(code)}) and is started again; see {part.log}"
+            self._tell(News(name, "died", text))
         if now >= self._due[name]:
             del self._due[name]
             part.start()
 
-    def _restart_broker(self) -> None:
-        self._say("the broker died and is started again")
-        before = self._broker.url
+    def _look_after_broker(self) -> None:
+        if self._broker.alive() or time.monotonic() < self._due.get("broker", 0.0):
+            return
+        if "broker" not in self._due:
+            self._tell(News("broker", "died", "the broker died and is started again"))
         self._broker.stop()
         try:
             self._broker.start()
         except ForetellError as error:
-            self._say(f"the broker did not start: {error.message}")
+            self._due["broker"] = time.monotonic() + BROKER_PAUSE_S
+            text = f"the broker did not start: {error.message}"
+            self._tell(News("broker", "failed", text))
             return
-        if self._broker.url != before:
+        self._due.pop("broker", None)
+        self._tell(News("broker", "ready", "the broker is ready again", self._broker.pid))
+        if self._broker.url != self._known_url:
             # Somebody took its port meanwhile. The parts have to hear of the new one.
-            self._parts = self._make_parts()
+            self._stop_parts()
+            self._start_parts()
+
+    def _start_parts(self) -> None:
+        self._known_url = self._broker.url
+        self._due.clear()
+        self._parts = self._make_parts()
+        for part in self._parts.values():
+            part.start()
+
+    def _stop_parts(self) -> None:
+        for name, within_s in (
+            ("server", self._settings.drain_seconds + GRACE_S),
+            ("worker", GRACE_S),
+        ):
+            part = self._parts.get(name)
+            if part is not None and not part.stop(within_s):
+                text = f"the {name} did not end within {within_s:g} s and was killed"
+                self._tell(News(name, "killed", text))
 
     def _make_parts(self) -> dict[str, Part]:
         return {name: self._part(name, c) for name, c in (("server", "serve"), ("worker", "work"))}

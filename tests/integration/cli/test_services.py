@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
+import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -45,6 +47,30 @@ def left_of(children: list[psutil.Process]) -> list[psutil.Process]:
     return psutil.wait_procs(children, timeout=20)[1]
 
 
+class RudeServer(socketserver.TCPServer):
+    """Takes connections and closes them."""
+
+    allow_reuse_address = True
+
+
+@contextmanager
+def in_place_of_the_broker(up: subprocess.Popen[str], broker: int, state: Path) -> Iterator[None]:
+    """Kill the broker of an `up`, and be on its port before it can be started again."""
+    port = json.loads((state / "broker" / "broker.json").read_text())["port"]
+    gone = os.pidfd_open(broker)
+    up.send_signal(signal.SIGSTOP)
+    os.kill(broker, signal.SIGKILL)
+    select.select([gone], [], [], PATIENCE_S)
+    os.close(gone)
+    with RudeServer(("127.0.0.1", port), socketserver.BaseRequestHandler) as rude:
+        serving = threading.Thread(target=rude.serve_forever)
+        serving.start()
+        up.send_signal(signal.SIGCONT)
+        yield
+        rude.shutdown()
+        serving.join()
+
+
 @contextmanager
 def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], Any]]:
     """Run `foretell up` on a folder; yields the process and what it said when it was ready."""
@@ -68,7 +94,12 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         assert job.json["state"] == "SUCCEEDED"
 
         os.kill(ready["pids"]["server"], signal.SIGKILL)
-        assert "the server died (signal 9) and is started again" in next_json(process)["event"]
+        died = next_json(process)
+        assert (died["part"], died["status"]) == ("server", "died")
+        assert "the server died (signal 9) and is started again" in died["event"]
+        again = next_json(process)
+        assert (again["part"], again["status"]) == ("server", "ready")
+        assert psutil.pid_exists(again["pid"])
         item = ("--set", "scene=city", "--set", "host=big", "--set", "pixels=100000")
         asked = foretell("predict", "render", *item, "--json", *address, cwd=tmp_path)
         assert asked.code == 0, asked.err
@@ -97,6 +128,16 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
     with up(state) as (process, ready):
         listed = foretell("models", "list", "--json", "--address", ready["address"], cwd=tmp_path)
         assert [row["version"] for row in listed.json if row["serving"]] == [job.json["bundle"]]
+        with in_place_of_the_broker(process, ready["pids"]["broker"], state):
+            news = [next_json(process) for _ in range(4)]
+        assert [(n["part"], n["status"]) for n in news[:2]] == [
+            ("broker", "died"),
+            ("broker", "ready"),
+        ]
+        assert {(n["part"], n["status"]) for n in news[2:]} == {
+            ("server", "ready"),
+            ("worker", "ready"),
+        }
         # What was accepted before the stop is in the store, or still waits to be put there.
         again = foretell(
             "retrain", "render", "--wait", "--json", "--address", ready["address"], cwd=tmp_path

@@ -85,6 +85,8 @@ def forecast(
     request: prediction_pb2.PredictRequest,
 ) -> prediction_pb2.PredictResponse | status_pb2.Status:
     """Apply the rules to one item."""
+    if request.workload == "brokerless":
+        return refusal(14, "the broker is unavailable: gone", "UNAVAILABLE")
     if request.workload != "rules":
         text = f"no workload named {request.workload!r}; known: rules"
         return refusal(5, text, "WORKLOAD_NOT_FOUND")

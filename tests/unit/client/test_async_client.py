@@ -29,7 +29,7 @@ def run(server: FixedServer) -> Callable[[Use], None]:
     """Run a coroutine with a client of the fixed server, in a loop of its own."""
 
     async def with_client(use: Use) -> None:
-        async with AsyncClient(server.address, timeout=20) as client:
+        async with AsyncClient(server.address, timeout=20, patience=20) as client:
             await use(client)
 
     return lambda use: asyncio.run(with_client(use))
@@ -66,11 +66,11 @@ def test_failures_are_those_of_the_synchronous_client(
     run: Callable[[Use], None], server: FixedServer
 ) -> None:
     """Retries, error classes and deadlines are the same."""
-    server.faults.extend([grpc.StatusCode.UNAVAILABLE] * 2)
+    server.faults.extend([grpc.StatusCode.UNAVAILABLE] * 6)
 
     async def use(client: AsyncClient) -> None:
         assert (await client.predict("rules", ITEM)).duration_s.median == 6
-        assert len(server.seen) == 3
+        assert len(server.seen) == 7
         with pytest.raises(NotFound, match="known: rules"):
             await client.predict("other", ITEM)
         with pytest.raises(InvalidInput) as caught:
