@@ -35,7 +35,7 @@ from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
 
 GOLDEN_ROWS = 16
 _PROOF_ROWS_AT_ONCE = 4096
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scipy")
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn", "scipy")
 
 __all__ = ["FitSettings", "train"]
 
@@ -98,12 +98,21 @@ def train(
             sources=snapshot.sources,
         ),
         evaluation=report_card(fitted),
-        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        libraries=_libraries(settings.family),
         golden=_golden(encoded, answers, settings.seed),
     )
     manifest = write_bundle(out, model, draft)
     progress("written", 1.0, {"bytes": manifest.files[MODEL_FILE].size})
     return manifest
+
+
+def _libraries(family: str) -> dict[str, str]:
+    """Return the versions of what fitted, and of what proved."""
+    # An extra may be installed under another name than its module's.
+    packages = importlib.metadata.packages_distributions()
+    extras = [name for name in ("xgboost", "catboost") if name in family]
+    names = (*_LIBRARIES, *(packages[name][0] for name in extras))
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def _training_set(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from foretell.errors import BundleRejected
 from foretell.parsing import Value
 from foretell.schema import Catalog, Feature, Link, Metric, Schema
 from foretell_trainer.engine.export import Answers, prove, units_of
-from foretell_trainer.engine.trees import rounded_down
+from foretell_trainer.engine.trees import LEAF, Trees, rounded_down
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -136,24 +135,21 @@ def threshold_rows(fit: Candidate) -> Iterator[tuple[int, float]]:
         for trees in (metric.location.trees, metric.scale.trees):
             if trees is None:
                 continue
-            for place, threshold in splits(trees.booster.dump_model(trees.rounds)):
+            for place, threshold in splits(trees):
                 # Around 0 the floats are too dense for a raw value to be standardised to them.
                 if place >= width or abs(threshold) < 1e-30:
                     continue
-                at = np.float32(rounded_down(threshold))
+                at = np.float32(threshold)
                 for side in (at, np.nextafter(at, np.float32(np.inf))):
                     raw = float(side) * mapping.deviation[place] + mapping.mean[place]
                     yield place, float(np.exp(raw) if mapping.is_log[place] else raw)
 
 
-def splits(model: dict[str, Any]) -> Iterator[tuple[int, float]]:
+def splits(trees: Trees) -> Iterator[tuple[int, float]]:
     """Yield the feature and the threshold of every split of an ensemble."""
-    nodes = [tree["tree_structure"] for tree in model["tree_info"]]
-    while nodes:
-        node = nodes.pop()
-        if "threshold" in node:
-            yield int(node["split_feature"]), float(node["threshold"])
-            nodes += [node["left_child"], node["right_child"]]
+    for tree in trees.trees():
+        inner = tree.feature != LEAF
+        yield from zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True)
 
 
 def test_agrees_on_every_training_row(rich: Candidate) -> None:
@@ -390,7 +386,7 @@ def test_a_graph_that_is_off_is_refused(rich: Candidate, field: str, what: str) 
 @given(st.floats(-(2.0**90), 2.0**90), st.floats(-(2.0**90), 2.0**90, width=32))
 def test_rounded_thresholds_decide_alike(threshold: float, value: float) -> None:
     """For any float32, being at most a threshold and at most its rounding are the same."""
-    assert (value <= threshold) == (value <= rounded_down(threshold))
+    assert (value <= threshold) == (value <= float(rounded_down(threshold)))
 
 
 def linked(links: tuple[Link, ...], batch: list[float]) -> Workload:

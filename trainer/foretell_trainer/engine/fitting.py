@@ -11,6 +11,7 @@ from foretell.schema import Schema
 from numpy.typing import NDArray
 
 from foretell_trainer.engine.calibration import LEVELS, quantile_tables
+from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout
@@ -209,6 +210,7 @@ class _Metric:
         self.rows = rows
         self.kinds = kinds
         self.settings = settings
+        self.family = family_of(settings.family)
         self.progress = progress
         self.should_stop = should_stop
         self.inputs = training.inputs.take(rows)
@@ -252,17 +254,19 @@ class _Metric:
         )
 
     def _layout(self) -> Layout:
-        return fit_layout(
+        layout = fit_layout(
             self.training.sizes,
             self.training.inputs,
             self.training.ids,
             self.training.extrapolated,
         )
+        return replace(layout, solver=self.family.base)
 
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
         return TreeSettings(
-            rounds=0 if self.settings.family == "ridge" else self.settings.most_rounds,
+            rounds=0 if self.family.learner is None else self.settings.most_rounds,
+            learner=self.family.learner or "lightgbm",
             leaves=int(np.clip(n // 25, 4, 31 if n < 10_000 else 63)),
             learning_rate=0.05,
             smallest_leaf=3 if n < FEW_ROWS else 5,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.linalg
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.sgd import descend
 
 _NUMBER_PENALTY = 1.0
 _EFFECT_PENALTY = 1.0
@@ -42,6 +44,7 @@ class Layout:
     highest: Floats
     strength: float = 1.0
     """What all penalties are multiplied with; few rows that follow a law closely want little."""
+    solver: Literal["ridge", "sgd"] = "ridge"
 
     def along(self, inputs: Inputs, number: int, power: int) -> Floats:
         """Return what a slope is multiplied with, [n]."""
@@ -90,6 +93,8 @@ def fit_linear(inputs: Inputs, target: Floats, layout: Layout) -> LinearModel:
     """
     design, penalties = _design(inputs, layout)
     centre = float(np.median(target))
+    if layout.solver == "sgd":
+        return _unpacked(descend(design, target - centre), centre, layout, inputs)
     weights = np.ones(len(target))
     solution = np.zeros(design.shape[1])
     for _ in range(2):

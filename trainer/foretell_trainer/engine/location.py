@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
+from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
-from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow, held_out_errors
+from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 FEW_ROWS = 5000
 _PATIENCE = 100

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell_trainer.engine.inputs import Floats
-from foretell_trainer.engine.trees import Singles, Trees, TreeSettings, grow
+from foretell_trainer.engine.learners import grow
+from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 WIDENING = 0.5
 """The least by which the scale grows, as a share, for each unit of `reach` beyond the data."""

@@ -1,28 +1,30 @@
-"""Boosted trees: fitted with LightGBM on float32, exported as nodes that decide alike.
+"""Boosted trees: how they are grown, what is left of them, and the one node that they become.
 
-The graph compares float32 with float32. LightGBM compares with a double, so each threshold is
-rounded down to the next float32: for any float32 x, x ≤ t and x ≤ down(t) say the same.
+Whoever grew an ensemble, it is handed on as arrays of nodes that compare float32 with ``≤``, so
+that the graph, its proof and the calibration are the same for all. LightGBM compares with a
+double: for any float32 x, x ≤ t and x ≤ rounded_down(t) say the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import lightgbm
 import numpy as np
-from foretell.errors import Cancelled
 from numpy.typing import NDArray
 
 from foretell_trainer.engine.graph import GraphBuilder
 
 Singles = NDArray[np.float32]
 
+LEAF = -1
+"""The feature of a node that is a leaf."""
+
 
 @dataclass(frozen=True)
 class TreeSettings:
-    """How an ensemble is grown."""
+    """How an ensemble is grown, in LightGBM's terms; other learners take what is nearest."""
 
     rounds: int
     leaves: int
@@ -34,91 +36,44 @@ class TreeSettings:
     seed: int = 0
     objective: str = "regression"
     threads: int = 1
-
-    def parameters(self) -> dict[str, Any]:
-        """Return LightGBM's parameters."""
-        return {
-            "objective": self.objective,
-            # Stopping early by squares would let a few outliers say when.
-            "metric": "l1",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.smallest_leaf,
-            "feature_fraction": self.column_share,
-            "bagging_fraction": self.row_share,
-            "bagging_freq": 1,
-            "lambda_l2": self.leaf_penalty,
-            # What is missing comes marked by a number, so there is no NaN to treat apart.
-            "use_missing": False,
-            "seed": self.seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": self.threads,
-            "verbosity": -1,
-        }
+    learner: str = "lightgbm"
+    """Who grows it: a name of `foretell_trainer.engine.learners`."""
 
 
 @dataclass(frozen=True)
-class Trees:
-    """A fitted ensemble."""
+class Tree:
+    """One tree as arrays, [nodes] each; node 0 is the root.
 
-    booster: lightgbm.Booster
-    rounds: int
+    A row goes left where its feature is at most the threshold; at a leaf it takes the value.
+    """
+
+    feature: NDArray[np.int64]
+    """`LEAF` for a leaf."""
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: NDArray[np.float64]
 
     def predict(self, features: Singles) -> NDArray[np.float64]:
-        """Return the sum of the leaves of each row, [n]."""
-        return np.asarray(self.booster.predict(features, num_iteration=self.rounds, num_threads=1))
+        """Return the leaf's value of each row, [n]."""
+        node = np.zeros(len(features), dtype=np.int64)
+        going = np.flatnonzero(self.feature[node] != LEAF)
+        while len(going):
+            at = node[going]
+            below = features[going, self.feature[at]] <= self.threshold[at]
+            node[going] = np.where(below, self.left[at], self.right[at])
+            going = going[self.feature[node[going]] != LEAF]
+        return np.asarray(self.value[node])
 
 
-def grow(
-    features: Singles,
-    target: NDArray[np.float64],
-    settings: TreeSettings,
-    *,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Trees:
-    """Fit an ensemble of the given number of rounds.
+class Trees(Protocol):
+    """A grown ensemble, whose answer is the sum over its trees."""
 
-    Raises Cancelled, from inside the fit, when asked to stop.
-    """
-    data = lightgbm.Dataset(features, target, free_raw_data=True)
-    booster = lightgbm.train(
-        settings.parameters(), data, settings.rounds, callbacks=[_stopper(should_stop)]
-    )
-    return Trees(booster, booster.current_iteration())
+    def predict(self, features: Singles) -> NDArray[np.float64]:
+        """Return what the library that grew it says of each row, [n]."""
 
-
-def held_out_errors(
-    features: Singles,
-    target: NDArray[np.float64],
-    settings: TreeSettings,
-    *,
-    held_out: tuple[Singles, NDArray[np.float64]],
-    patience: int | None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> NDArray[np.float64]:
-    """Return the mean absolute error on held-out rows after each round, [rounds].
-
-    With `patience` it ends so many rounds after the smallest. Raises Cancelled.
-    """
-    data = lightgbm.Dataset(features, target, free_raw_data=True)
-    valid = lightgbm.Dataset(held_out[0], held_out[1], reference=data)
-    curve: dict[str, dict[str, list[float]]] = {}
-    callbacks = [_stopper(should_stop), lightgbm.record_evaluation(curve)]
-    if patience is not None:
-        callbacks.append(lightgbm.early_stopping(patience, verbose=False))
-    lightgbm.train(
-        settings.parameters(), data, settings.rounds, valid_sets=[valid], callbacks=callbacks
-    )
-    return np.array(curve["valid_0"]["l1"])
-
-
-def _stopper(should_stop: Callable[[], bool]) -> Callable[[lightgbm.callback.CallbackEnv], None]:
-    def check(environment: lightgbm.callback.CallbackEnv) -> None:
-        if environment.iteration % 10 == 0 and should_stop():
-            raise Cancelled
-
-    return check
+    def trees(self) -> Iterator[Tree]:
+        """Yield its trees, in the order in which they were grown."""
 
 
 class Forest:
@@ -133,20 +88,19 @@ class Forest:
 
     def add(self, trees: Trees, target: int, columns: Sequence[int]) -> None:
         """Add an ensemble; `columns` says where its features stand in the forest's input."""
-        model = trees.booster.dump_model(num_iteration=trees.rounds)
-        for tree in model["tree_info"]:
-            root = tree["tree_structure"]
-            if "leaf_value" in root:
-                self._base[target] += root["leaf_value"]
+        places = np.array([*columns, 0], dtype=np.int64)
+        for tree in trees.trees():
+            if len(tree.value) == 1:
+                self._base[target] += tree.value[0]
                 continue
-            self._add_node(root, self._trees, [0], target, columns)
+            self._add(tree, target, places)
             self._trees += 1
 
     def to_onnx(self, graph: GraphBuilder, features: str) -> str:
         """Add the forest to a graph; float [n, targets]."""
         if not self._trees:
             # One leaf that says nothing keeps the node, and so the graph's shape, the same.
-            self._leaf(0, 0, 0, 0.0)
+            self._add(_NOTHING, 0, np.zeros(1, np.int64))
         return graph.add(
             "TreeEnsembleRegressor",
             features,
@@ -159,37 +113,25 @@ class Forest:
             **self._leaves,
         )
 
-    def _add_node(
-        self,
-        node: Mapping[str, Any],
-        tree: int,
-        next_id: list[int],
-        target: int,
-        columns: Sequence[int],
-    ) -> int:
-        node_id = next_id[0]
-        next_id[0] += 1
-        if "leaf_value" in node:
-            self._leaf(tree, node_id, target, float(node["leaf_value"]))
-            return node_id
-        feature = columns[int(node["split_feature"])]
-        place = self._node(tree, node_id, "BRANCH_LEQ", feature, rounded_down(node["threshold"]))
-        left = self._add_node(node["left_child"], tree, next_id, target, columns)
-        right = self._add_node(node["right_child"], tree, next_id, target, columns)
-        self._nodes["nodes_truenodeids"][place] = left
-        self._nodes["nodes_falsenodeids"][place] = right
-        return node_id
-
-    def _node(self, tree: int, node_id: int, mode: str, feature: int, threshold: float) -> int:
-        values = (tree, node_id, feature, threshold, mode, 0, 0)
-        for name, value in zip(_NODE_FIELDS, values, strict=True):
-            self._nodes[name].append(value)
-        return len(self._nodes["nodes_modes"]) - 1
-
-    def _leaf(self, tree: int, node_id: int, target: int, value: float) -> None:
-        self._node(tree, node_id, "LEAF", 0, 0.0)
-        for name, entry in zip(_LEAF_FIELDS, (tree, node_id, target, value), strict=True):
-            self._leaves[name].append(entry)
+    def _add(self, tree: Tree, target: int, places: NDArray[np.int64]) -> None:
+        is_leaf = tree.feature == LEAF
+        nodes = len(tree.feature)
+        columns = (
+            np.full(nodes, self._trees),
+            np.arange(nodes),
+            np.where(is_leaf, 0, places[tree.feature]),
+            np.where(is_leaf, 0.0, tree.threshold),
+            np.where(is_leaf, "LEAF", "BRANCH_LEQ"),
+            np.where(is_leaf, 0, tree.left),
+            np.where(is_leaf, 0, tree.right),
+        )
+        for name, values in zip(_NODE_FIELDS, columns, strict=True):
+            self._nodes[name] += values.tolist()
+        leaves = np.flatnonzero(is_leaf)
+        ids = np.full(len(leaves), self._trees)
+        ends = (ids, leaves, np.full(len(leaves), target), tree.value[leaves])
+        for name, values in zip(_LEAF_FIELDS, ends, strict=True):
+            self._leaves[name] += values.tolist()
 
 
 _NODE_FIELDS = (
@@ -203,10 +145,13 @@ _NODE_FIELDS = (
 )
 _LEAF_FIELDS = ("target_treeids", "target_nodeids", "target_ids", "target_weights")
 
+_ZERO = np.zeros(1, np.int64)
+_NOTHING = Tree(_ZERO + LEAF, np.zeros(1, np.float32), _ZERO, _ZERO, np.zeros(1))
 
-def rounded_down(threshold: float) -> float:
-    """Return the largest float32 that is not above a double."""
-    single = np.float32(threshold)
-    if float(single) > threshold:
-        single = np.nextafter(single, np.float32(-np.inf))
-    return float(single)
+
+def rounded_down(thresholds: NDArray[np.float64] | float) -> Singles:
+    """Return, for each double, the largest float32 that is not above it."""
+    thresholds = np.asarray(thresholds, dtype=np.float64)
+    singles = thresholds.astype(np.float32)
+    below = np.nextafter(singles, np.float32(-np.inf))
+    return np.where(singles > thresholds, below, singles)
