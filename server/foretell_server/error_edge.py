@@ -2,14 +2,18 @@
 
 What Foretell raised on purpose goes out as it is. Anything else becomes INTERNAL with a fixed
 text and an id; the log has the rest under that id.
+
+A request's id is the caller's, from the metadata `x-request-id`, or else made here; it is in
+the log and in the details of an error.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
 
 from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, Violation
@@ -21,11 +25,15 @@ from grpc_status import rpc_status
 
 from foretell_server.auth import Gate
 from foretell_server.converters.error import status_of
+from foretell_server.room import UNLIMITED, Room
+from foretell_server.telemetry.journal import Call, Journal, bundle_version_of
+from foretell_server.telemetry.meters import OK, Meters
 
 _log = get_logger(__name__)
 
 REQUEST_ID_KEY = "x-request-id"
 _LONGEST_REQUEST_ID = 128
+CANCELLED = "CANCELLED"
 
 Unary = Callable[[Any, ServicerContext], Awaitable[Any]]
 Stream = Callable[[Any, ServicerContext], AsyncIterator[Any]]
@@ -33,32 +41,49 @@ _M = TypeVar("_M", bound=Message)
 
 
 class ErrorEdge:
-    """Decodes requests, keeps the gate, and turns what methods raise into statuses."""
+    """Decodes requests, keeps gate and room, counts, and turns errors into statuses."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, room: Room, meters: Meters, journal: Journal) -> None:
         self._gate = gate
-        # Asked once: a log call that says nothing would still cost microseconds per request.
-        self._logs_answers = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
+        self._room = room
+        self._meters = meters
+        # None costs a request nothing; a call that says nothing would cost microseconds.
+        self._journal = journal if journal.wanted else None
 
     def unary(self, name: str, method: Unary, kind: type[Message]) -> Unary:
         """Return a method from bytes to bytes that ends with a status whatever happens."""
-        guarded = self._gate.guards(name)
+        guarded, room, meter = (
+            self._gate.guards(name),
+            self._room_of(name),
+            self._meters.method(name),
+        )
+        workload_of = _workload_reader(kind)
 
         async def call(raw: bytes, context: ServicerContext) -> bytes:
             began = time.perf_counter()
+            request = response = None
+            room.taken += 1
+            meter.in_flight += 1
             try:
-                if guarded:
-                    self._gate.check(context.invocation_metadata())
-                remaining = context.time_remaining()
-                if remaining is not None and remaining <= 0:
-                    raise DeadlinePassed
+                self._admit(context, room, guarded=guarded)
                 request = decoded(kind, raw)
-                response: Message = await method(request, context)
+                response = await method(request, context)
+                answer: bytes = response.SerializeToString()
+            except asyncio.CancelledError:
+                meter.refused(workload_of(request), CANCELLED, time.perf_counter() - began)
+                raise
             except Exception as error:  # the edge is where all errors end
-                await _abort(name, context, error)
-            if self._logs_answers:
-                _log_answer(name, context, request, response, began)
-            return response.SerializeToString()
+                workload, request_id = workload_of(request), request_id_of(context)
+                meter.refused(workload, status_name(error), time.perf_counter() - began)
+                self._note(name, context, began, workload, error=error, request_id=request_id)
+                await _abort(name, context, error, request_id)
+            finally:
+                room.taken -= 1
+                meter.in_flight -= 1
+            meter.answered(workload_of(request), time.perf_counter() - began)
+            if self._journal is not None:
+                self._note(name, context, began, workload_of(request), response)
+            return answer
 
         return call
 
@@ -68,19 +93,64 @@ class ErrorEdge:
         Its request is decoded as `kind`; without one, it is the iterator of the caller's
         messages, each still in bytes, so that one which is malformed does not end the call.
         """
-        guarded = self._gate.guards(name)
+        guarded, room, meter = (
+            self._gate.guards(name),
+            self._room_of(name),
+            self._meters.method(name),
+        )
 
         async def call(raw: Any, context: ServicerContext) -> AsyncIterator[bytes]:  # noqa: ANN401
+            began = time.perf_counter()
+            status = CANCELLED  # unless it comes to an end
+            failure, request_id = None, ""
+            room.taken += 1
+            meter.open_streams += 1
             try:
-                if guarded:
-                    self._gate.check(context.invocation_metadata())
+                self._admit(context, room, guarded=guarded)
                 request = raw if kind is None else decoded(kind, raw)
                 async for message in method(request, context):
                     yield message.SerializeToString()
+                status = OK
             except Exception as error:  # the edge is where all errors end
-                await _abort(name, context, error)
+                failure, status, request_id = error, status_name(error), request_id_of(context)
+                await _abort(name, context, error, request_id)
+            finally:
+                room.taken -= 1
+                meter.stream_ended(status)
+                self._note(name, context, began, error=failure, request_id=request_id)
 
         return call
+
+    def _room_of(self, name: str) -> Room:
+        return Room() if name.startswith(UNLIMITED) else self._room
+
+    def _admit(self, context: ServicerContext, room: Room, *, guarded: bool) -> None:
+        """Raise TooMuch, Unauthenticated, PermissionDenied or DeadlinePassed."""
+        room.check()
+        if guarded:
+            self._gate.check(context.invocation_metadata())
+        remaining = context.time_remaining()
+        if remaining is not None and remaining <= 0:
+            raise DeadlinePassed
+
+    def _note(
+        self,
+        name: str,
+        context: ServicerContext,
+        began: float,
+        workload: str = "",
+        response: object = None,
+        *,
+        error: Exception | None = None,
+        request_id: str = "",
+    ) -> None:
+        if self._journal is None:
+            return
+        metadata = tuple(context.invocation_metadata() or ())
+        status = OK if error is None else status_name(error)
+        version = bundle_version_of(response)
+        known_as = request_id or request_id_of(context)
+        self._journal.write(Call(name, known_as, metadata, began, workload, version, status))
 
 
 def decoded(kind: type[_M], raw: bytes) -> _M:
@@ -92,9 +162,11 @@ def decoded(kind: type[_M], raw: bytes) -> _M:
         raise InvalidInput([Violation("request", "", message)]) from None
 
 
-def status_for(name: str, context: ServicerContext, error: Exception) -> status_pb2.Status:
+def status_for(
+    name: str, context: ServicerContext, error: Exception, request_id: str = ""
+) -> status_pb2.Status:
     """Log an error, one line, and return the status that the caller gets to see."""
-    request_id = request_id_of(context)
+    request_id = request_id or request_id_of(context)
     if isinstance(error, ForetellError):
         _log.info(
             "refused",
@@ -118,24 +190,24 @@ def request_id_of(context: ServicerContext) -> str:
     return uuid.uuid4().hex[:16]
 
 
-async def _abort(name: str, context: ServicerContext, error: Exception) -> NoReturn:
-    await context.abort_with_status(rpc_status.to_status(status_for(name, context, error)))
+async def _abort(
+    name: str, context: ServicerContext, error: Exception, request_id: str
+) -> NoReturn:
+    status = status_for(name, context, error, request_id)
+    await context.abort_with_status(rpc_status.to_status(status))
     raise error
 
 
-def _log_answer(
-    name: str,
-    context: ServicerContext,
-    request: Message,
-    response: Message,
-    began: float,
-) -> None:
-    provenance = getattr(response, "provenance", response)
-    _log.debug(
-        "answered",
-        method=name,
-        workload=getattr(request, "workload", ""),
-        bundle_version=getattr(provenance, "bundle_version", ""),
-        request_id=request_id_of(context),
-        seconds=round(time.perf_counter() - began, 6),
-    )
+def status_name(error: Exception) -> str:
+    """Return the name of the gRPC status that an error travels as."""
+    return error.status if isinstance(error, ForetellError) else ForetellError.status
+
+
+def _workload_reader(kind: type[Message]) -> Callable[[Any], str]:
+    """Return what reads the workload from a request; empty from None, and where there is none."""
+    fields = kind.DESCRIPTOR.fields_by_name
+    for name in ("workload", "model_name"):
+        if name in fields:
+            read = attrgetter(name)
+            return lambda request: "" if request is None else read(request)
+    return lambda _request: ""

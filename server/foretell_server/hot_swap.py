@@ -9,6 +9,7 @@ when its files change.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -23,6 +24,7 @@ from foretell.schema_file import builtin_schemas
 
 from foretell_server.loader import FileStamp, Loader, RegistryUnreachable
 from foretell_server.shelf import LiveBundle, Refusal, Shelf
+from foretell_server.telemetry.meters import Meters, Reading
 from foretell_server.threads import in_thread
 
 _log = get_logger(__name__)
@@ -43,6 +45,7 @@ class HotSwap:
         *,
         poll_s: float,
         on_change: Callable[[], None],
+        meters: Meters,
     ) -> None:
         self._registry = registry
         self._shelf = shelf
@@ -50,10 +53,26 @@ class HotSwap:
         self._executor = executor
         self._poll_s = poll_s
         self._on_change = on_change
+        self._meters = meters
         self._wake = asyncio.Event()
         self._tried: dict[tuple[str, str], FileStamp] = {}
         self._unreadable: set[str] = set()
         self._passing = asyncio.Lock()
+        self._hears = False
+        meters.show(
+            Reading(
+                "foretell_broker_reachable",
+                "Whether announcements of the broker are heard, 1 or 0.",
+                lambda: float(self._hears),
+                across="min",
+            ),
+            Reading(
+                "foretell_registry_readable",
+                "Whether the registry could be read when it was looked at last, 1 or 0.",
+                lambda: float(not self._unreadable),
+                across="min",
+            ),
+        )
 
     async def follow(self) -> None:
         """Look at the registry again and again, until cancelled."""
@@ -74,11 +93,13 @@ class HotSwap:
         while True:
             try:
                 async for _ in announcements():
+                    self._hears = True
                     if lost:
                         _log.info("announcements are heard again")
                     lost = False
                     self._wake.set()
             except Unavailable as error:
+                self._hears = False
                 if not lost:
                     _log.warning("announcements are not heard; polling goes on", error=error.why)
                 lost = True
@@ -151,6 +172,7 @@ class HotSwap:
 
     async def _take(self, workload: str, version: str) -> bool:
         """Load a bundle and let it serve; return whether it does."""
+        began = time.monotonic()
         stamp = await self._in_thread(lambda: self._loader.stamp(workload, version))
         if self._tried.get((workload, version)) == stamp:
             return False
@@ -163,6 +185,7 @@ class HotSwap:
             return False
         self._tried.pop((workload, version), None)
         before = self._shelf.put(found)
+        self._meters.swaps.add(time.monotonic() - began)
         _log.info(
             "bundle is live",
             workload=workload,

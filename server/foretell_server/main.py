@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 from foretell import logs
 from foretell.settings import Settings
 
 from foretell_server.auth import check_exposure
+from foretell_server.telemetry.families import Family
+from foretell_server.telemetry.gathering import answer_questions
 
 OnReady = Callable[[int], None]
 """Called with the port once the server answers."""
@@ -47,32 +51,59 @@ def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
         run_process(settings, on_ready)
 
 
+@dataclass(frozen=True)
+class Place:
+    """The place of one process among several that a supervisor watches."""
+
+    number: int
+    supervisor: int
+    """A file descriptor that becomes readable when the supervisor has ended."""
+    link: Connection
+    """On which the supervisor asks for metrics."""
+
+
 def run_process(
-    settings: Settings, on_ready: OnReady | None = None, *, ends_with: int | None = None
+    settings: Settings, on_ready: OnReady | None = None, *, place: Place | None = None
 ) -> None:
-    """Run one serving process. It also drains when `ends_with`, a file descriptor, is readable."""
+    """Run one serving process; without a place, the only one."""
     import uvloop  # noqa: PLC0415 -- not for the supervisor, nor is grpc
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, on_ready, ends_with))
+        runner.run(_run(settings, on_ready, place))
 
 
-async def _run(settings: Settings, on_ready: OnReady | None, ends_with: int | None) -> None:
+async def _run(settings: Settings, on_ready: OnReady | None, place: Place | None) -> None:
     from foretell_server.serving import serving  # noqa: PLC0415
 
     signals = StopSignals()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, signals.receive)
-    if ends_with is None:
+    if place is None:
         loop.add_signal_handler(signal.SIGINT, signals.receive)
     else:
         # Ctrl-C reaches all processes of a terminal; the supervisor passes it on, once.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        loop.add_reader(ends_with, signals.drain.set)
-    async with serving(settings) as server:
+        loop.add_reader(place.supervisor, signals.drain.set)
+    async with serving(settings, place.number if place else 0) as server:
+        if place is not None:
+            answer_questions(place.link, server.census.families)
         _log.info("serving", host=settings.host, port=server.port, registry=settings.registry)
-        if on_ready is not None:
-            on_ready(server.port)
-        await signals.drain.wait()
-        await server.stop(signals.at_once)
+        with nullcontext() if place else showing(settings, server.census.families):
+            if on_ready is not None:
+                on_ready(server.port)
+            await signals.drain.wait()
+            await server.stop(signals.at_once)
     _log.info("stopped")
+
+
+@contextmanager
+def showing(settings: Settings, collect: Callable[[], Iterable[Family]]) -> Iterator[None]:
+    """Have the metrics page up, if the settings want one; Unavailable when its port is taken."""
+    if settings.metrics_port is None:
+        yield
+        return
+    from foretell_server.telemetry.page import metrics_page  # noqa: PLC0415 -- if wanted
+
+    with metrics_page(settings.metrics_host, settings.metrics_port, collect) as port:
+        _log.info("metrics are shown", host=settings.metrics_host, port=port)
+        yield

@@ -25,10 +25,14 @@ from foretell_server.hot_swap import HotSwap
 from foretell_server.listening import listen, server_options
 from foretell_server.outbox import Outbox
 from foretell_server.reporting import Reporter
+from foretell_server.room import BEYOND, Room
 from foretell_server.schemas import Schemas
 from foretell_server.servicers import ModelService, ObservationService, PredictionService
 from foretell_server.services import add_services
 from foretell_server.shelf import Shelf
+from foretell_server.telemetry.census import Census
+from foretell_server.telemetry.journal import Journal
+from foretell_server.telemetry.meters import Meters, Reading
 
 _log = get_logger(__name__)
 
@@ -42,6 +46,7 @@ class Serving:
     port: int
     shelf: Shelf
     swap: HotSwap
+    census: Census
     _server: grpc.aio.Server
     _health: Health
     _drain: Drain
@@ -69,11 +74,12 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Serving]:
+async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving]:
     """Build a server with all it needs, load what the registry has, and let it answer.
 
-    Raises Unavailable for a port that is taken. On leaving, what is still in flight is cut
-    off; call `Serving.stop` before to drain.
+    `process` is its place among those that share the port. Raises Unavailable for a port that
+    is taken. On leaving, what is still in flight is cut off; call `Serving.stop` before to
+    drain.
     """
     async with AsyncExitStack() as stack:
         predicting = _threads(stack, "predict", os.cpu_count() or 1)
@@ -86,6 +92,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         stack.callback(outbox.close)
 
         shelf, health, drain = Shelf(), Health(), Drain()
+        meters = Meters(lambda workload: workload in shelf.known or workload in shelf.live)
         schemas = Schemas(registry, shelf)
         swap = HotSwap(
             registry,
@@ -93,6 +100,14 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
             loading,
             poll_s=settings.registry_poll_s,
             on_change=lambda: health.update(shelf.state()),
+            meters=meters,
+        )
+        meters.show(
+            Reading(
+                "foretell_queue_depth",
+                "Batches that wait for a thread.",
+                predicting._work_queue.qsize,
+            )
         )
         servicers = {
             "foretell.v1.PredictionService": PredictionService(
@@ -118,11 +133,13 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
             ),
             "grpc.health.v1.Health": HealthServicer(health),
         }
+        room = Room(settings.max_concurrent_calls)
         server = grpc.aio.server(
-            options=server_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_calls
+            options=server_options(settings), maximum_concurrent_rpcs=BEYOND * room.most
         )
         gate = Gate(settings.admin_token(), loopback=settings.is_loopback)
-        add_services(server, servicers, ErrorEdge(gate))
+        edge = ErrorEdge(gate, room, meters, Journal(settings.log_answers_share))
+        add_services(server, servicers, edge)
         port = listen(server, settings)
         stack.push_async_callback(server.stop, None)
 
@@ -130,7 +147,16 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         await server.start()
         for work in (swap.follow(), swap.listen(jobs.listen)):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
-        yield Serving(port, shelf, swap, server, health, drain, settings.drain_seconds)
+        yield Serving(
+            port,
+            shelf,
+            swap,
+            Census(meters, shelf, process),
+            server,
+            health,
+            drain,
+            settings.drain_seconds,
+        )
 
 
 def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor:

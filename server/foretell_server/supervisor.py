@@ -22,7 +22,8 @@ from foretell.errors import ForetellError, Unavailable
 from foretell.settings import Settings
 
 from foretell_server.listening import reserve, why_not_bound
-from foretell_server.main import OnReady, run_process
+from foretell_server.main import OnReady, Place, run_process, showing
+from foretell_server.telemetry.gathering import Gathering
 
 _log = logs.get_logger(__name__)
 
@@ -57,25 +58,27 @@ def supervise(settings: Settings, on_ready: OnReady | None = None) -> None:
         port: int = held.getsockname()[1]
         mine = settings.model_copy(update={"port": port})
         workers = [_Worker(number) for number in range(settings.workers)]
+        gathering = Gathering()
         try:
-            pipes = [_start(worker, mine) for worker in workers]
+            pipes = [_start(worker, mine, gathering) for worker in workers]
             for pipe, worker in zip(pipes, workers, strict=True):
                 _await_ready(pipe, worker)
             _log.info("all processes serve", host=settings.host, port=port, workers=len(workers))
-            if on_ready is not None:
-                on_ready(port)
-            _watch(workers, mine, wakeup)
+            with showing(settings, gathering.families):
+                if on_ready is not None:
+                    on_ready(port)
+                _watch(workers, mine, wakeup, gathering)
         finally:
             _stop(workers, wakeup)
 
 
-def _watch(workers: list[_Worker], settings: Settings, wakeup: int) -> None:
+def _watch(workers: list[_Worker], settings: Settings, wakeup: int, gathering: Gathering) -> None:
     """Restart processes that die, until a signal arrives."""
     while True:
         now = time.monotonic()
         for worker in workers:
             if worker.process is None and worker.start_at <= now:
-                _start(worker, settings).close()
+                _start(worker, settings, gathering).close()
         due = [worker.start_at - now for worker in workers if worker.process is None]
         alive = {w.process.sentinel: w for w in workers if w.process is not None}
         for ready in wait([*alive, wakeup], min(due, default=None)):
@@ -84,6 +87,7 @@ def _watch(workers: list[_Worker], settings: Settings, wakeup: int) -> None:
                 return
             if isinstance(ready, int):
                 _note_death(alive[ready])
+                gathering.leave(alive[ready].number)
 
 
 def _note_death(worker: _Worker) -> None:
@@ -103,14 +107,19 @@ def _note_death(worker: _Worker) -> None:
     )
 
 
-def _start(worker: _Worker, settings: Settings) -> Connection:
+def _start(worker: _Worker, settings: Settings, gathering: Gathering) -> Connection:
     """Spawn a worker's process; return the end of the pipe on which it says that it serves."""
     ours, theirs = _spawn.Pipe(duplex=False)
+    link, their_link = _spawn.Pipe()
     process = _spawn.Process(
-        target=_work, args=(settings, theirs), name=f"foretell-server-{worker.number}"
+        target=_work,
+        args=(settings, worker.number, theirs, their_link),
+        name=f"foretell-server-{worker.number}",
     )
     process.start()
     theirs.close()
+    their_link.close()
+    gathering.join(worker.number, link)
     worker.process, worker.began = process, time.monotonic()
     return ours
 
@@ -138,16 +147,13 @@ def _stop(workers: list[_Worker], wakeup: int) -> None:
         alive = [process for process in alive if process.is_alive()]
 
 
-def _work(settings: Settings, ready: Connection) -> None:
+def _work(settings: Settings, number: int, ready: Connection, link: Connection) -> None:
     """Run in the spawned process."""
     logs.configure(settings.log_level, settings.log_format)
     parent = multiprocessing.parent_process()
+    place = Place(number, parent.sentinel, link) if parent else None
     try:
-        run_process(
-            settings,
-            lambda _: _tell(ready, ""),
-            ends_with=parent.sentinel if parent else None,
-        )
+        run_process(settings, lambda _: _tell(ready, ""), place=place)
     except ForetellError as error:
         _tell(ready, error.message)
         _log.error("did not start", error=error.message)

@@ -109,6 +109,21 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         default="json", description="`json`: an object per line. `text`: for people."
     )
+    log_answers_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the answers that are logged at level info; at debug, all are.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of the Prometheus page; 0 takes a free one. None: no page.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of the Prometheus page, which is plain HTTP."
+    )
 
     @classmethod
     def settings_customise_sources(  # the order is the precedence, highest first

@@ -32,6 +32,9 @@ from foretell.cli.parent import parent_options, with_parent
     "tls_key_file",
     "log_level",
     "log_format",
+    "log_answers_share",
+    "metrics_port",
+    "metrics_host",
 )
 @parent_options
 @json_option

@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.bundles import publish_tiny
 from tests.integration.server.conftest import NO_BROKER, WAIT_S, toy_request
+from tests.integration.server.test_metrics import scrape
 
 pytestmark = pytest.mark.process
 
@@ -146,18 +147,28 @@ def test_second_signal_stops_at_once(tmp_path: Path) -> None:
 
 
 def test_workers_share_a_port_and_are_restarted(tmp_path: Path) -> None:
-    """Two workers serve one port; one that is killed is started again; SIGTERM ends all."""
-    with running(tmp_path, workers=2) as server:
+    """Two workers serve one port and one page of metrics; one that is killed is started again,
+    and what it counted stays counted; SIGTERM ends all."""
+    with running(tmp_path, workers=2, metrics_port=0) as server:
         port = int(server.wait_for("all processes serve")["port"])
         parent = psutil.Process(server.process.pid)
         children = serving_children(parent)
         assert len(children) == 2
         assert answered(port)
+        page = int(server.wait_for("metrics are shown")["port"])
+        value = scrape(page)
+        assert value("foretell_info") == 2
+        assert value("foretell_requests_total", status="OK") == 1
+        assert value("foretell_bundle_swaps_total") == 2
         children[0].kill()
         assert server.wait_for("a process died and is started again")["exit_code"] == -9
         server.wait_for("serving", count=3)
         assert len(serving_children(parent)) == 2
         assert answered(port)
+        value = scrape(page)
+        assert value("foretell_process_deaths_total") == 1
+        assert value("foretell_requests_total", status="OK") == 2
+        assert value("foretell_bundle_swaps_total") == 3
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 0
         assert not any(child.is_running() for child in children)
