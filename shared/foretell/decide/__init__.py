@@ -1,0 +1,65 @@
+"""Decisions: which hardware, which batch size, what fits beside what, and how sure that is.
+
+    decider = Decider(Predictor.load(folder))
+    decider.recommend(Recommend(features, Objective((Term("latency_ms"),)), all_known=True))
+
+Questions and answers are plain values. Nothing here knows a transport.
+"""
+
+from foretell.decide.curve import BestPoint, CurveAnswer, CurveMetric
+from foretell.decide.decider import Bounds, Decider
+from foretell.decide.matrix import MatrixPlan, MatrixSlice
+from foretell.decide.questions import (
+    Accounting,
+    Axis,
+    Candidate,
+    Configuration,
+    Curve,
+    Limit,
+    Matrix,
+    Objective,
+    Recommend,
+    Term,
+    WhatIf,
+)
+from foretell.decide.results import (
+    Estimate,
+    Excluded,
+    Infeasible,
+    LimitCheck,
+    Ranked,
+    Recommendation,
+    Regret,
+)
+from foretell.decide.what_if import Comparison, Difference, Side
+
+__all__ = [
+    "Accounting",
+    "Axis",
+    "BestPoint",
+    "Bounds",
+    "Candidate",
+    "Comparison",
+    "Configuration",
+    "Curve",
+    "CurveAnswer",
+    "CurveMetric",
+    "Decider",
+    "Difference",
+    "Estimate",
+    "Excluded",
+    "Infeasible",
+    "Limit",
+    "LimitCheck",
+    "Matrix",
+    "MatrixPlan",
+    "MatrixSlice",
+    "Objective",
+    "Ranked",
+    "Recommend",
+    "Recommendation",
+    "Regret",
+    "Side",
+    "Term",
+    "WhatIf",
+]

@@ -1,0 +1,198 @@
+"""The candidates of a question: who they are, what is known about them, what rows they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foretell.decide.facts import FactBook
+from foretell.decide.quantities import Quantities, Quantity, Violations
+from foretell.decide.questions import PRICE, Candidate, Features, Recommend
+from foretell.decide.risk import Loss, LossTerm
+from foretell.decide.rows import Rows
+from foretell.errors import listing
+from foretell.forecast import Floats
+from foretell.parsing import Value, category_text
+from foretell.predictor import Predictor
+
+USUAL_FEATURES = ("hardware", "node")
+"""What candidates are values of, unless the question says otherwise."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All candidates of one question, as they will be ranked."""
+
+    feature: str
+    given: tuple[Candidate, ...]
+    fields: tuple[str, ...]
+    """How the caller would name each: `candidates[2]`."""
+    facts: tuple[Mapping[str, Value], ...]
+    front: tuple[Quantity, ...]
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    @property
+    def own(self) -> list[Features]:
+        """The features of each candidate, its name among them."""
+        return [{self.feature: c.name, **c.features} for c in self.given]
+
+    @property
+    def prices(self) -> Floats:
+        """[n], per hour; NaN where unknown."""
+        pairs = zip(self.given, self.facts, strict=True)
+        return np.array([price_of(c.price_per_hour, f) for c, f in pairs])
+
+    def front_losses(self, rows: Rows, loss: Loss) -> Floats | None:
+        """Return what the Pareto front is taken of, [n, K], small is good; None if not asked."""
+        if not self.front:
+            return None
+        terms = [Loss((LossTerm(q, 1.0, 1.0),), loss.risk, loss.quantile) for q in self.front]
+        columns = [
+            t.measure(t.losses({q.name: rows.values(q) for q in t.quantities})) for t in terms
+        ]
+        return np.column_stack(columns)
+
+
+def candidate_feature(predictor: Predictor, named: str, note: Violations) -> str:
+    """Return the category that candidates are values of; "" once what is wrong is noted."""
+    schema = predictor.schema
+    sent = [f.name for f in schema.features if f.kind == "category" and f.derive is None]
+    if not named:
+        usual = [name for name in USUAL_FEATURES if name in sent]
+        if usual:
+            return usual[0]
+        note.add(
+            "candidate_feature", "", f"which feature do candidates fill? One of {listing(sent)}"
+        )
+        return ""
+    if named not in sent:
+        note.add(
+            "candidate_feature", named, f"{named!r} is no category that is sent: {listing(sent)}"
+        )
+        return ""
+    return named
+
+
+def gather(
+    question: Recommend,
+    predictor: Predictor,
+    book: FactBook,
+    feature: str,
+    quantities: Quantities,
+    loss: Loss | None,
+    most: int,
+    note: Violations,
+) -> Candidates:
+    """Return the candidates of a question, noting all that is wrong with them."""
+    given = [(c, f"candidates[{i}]") for i, c in enumerate(question.candidates)]
+    if question.all_known:
+        named = {c.name for c in question.candidates}
+        known = predictor.encoder.vocabulary.get(feature, ())
+        given += [(Candidate(name), f"candidates[{name}]") for name in known if name not in named]
+    if not given:
+        note.add("candidates", "", "at least one is needed, or all_known")
+    if len(given) > most:
+        note.add(
+            "candidates", len(given), f"{len(given)} are more than the {most} that are allowed"
+        )
+        given = []
+    seen: dict[object, str] = {}
+    for number, (candidate, field) in enumerate(given):
+        if number < len(question.candidates):
+            _check(candidate, field, feature, predictor, seen, note)
+    found = Candidates(
+        feature,
+        tuple(candidate for candidate, _ in given),
+        tuple(field for _, field in given),
+        tuple(book.facts({**question.features, feature: c.name, **c.features}) for c, _ in given),
+        _front(question, quantities, note),
+    )
+    own = slice(len(question.candidates))
+    prefixes = [f"{field}." for field in found.fields[own]]
+    check_prices(found.prices.tolist()[own], prefixes, loss, note)
+    return found
+
+
+def _check(
+    candidate: Candidate,
+    field: str,
+    feature: str,
+    predictor: Predictor,
+    seen: dict[object, str],
+    note: Violations,
+) -> None:
+    if not candidate.name:
+        note.add(f"{field}.name", "", f"a {feature} is needed")
+    if feature in candidate.features:
+        note.add(f"{field}.features[{feature}]", "", f"{feature!r} is what `name` says")
+    key = (candidate.name, *sorted((n, category_text(v)) for n, v in candidate.features.items()))
+    if key in seen:
+        note.add(field, candidate.name, f"{candidate.name!r} is the same as {seen[key]}")
+    seen.setdefault(key, field)
+    if candidate.name and candidate.name not in predictor.encoder.vocabulary.get(feature, ()):
+        _check_unknown(candidate, field, feature, predictor, note)
+    check_price(candidate.price_per_hour, f"{field}.", note)
+    if candidate.available is not None and candidate.available < 0:
+        note.add(f"{field}.available", candidate.available, "is not at least 0")
+
+
+def _check_unknown(
+    candidate: Candidate, field: str, feature: str, predictor: Predictor, note: Violations
+) -> None:
+    """Note a name that the bundle has never seen and about which the caller says nothing."""
+    facts = [
+        fact.name
+        for catalog in predictor.schema.catalogs
+        if catalog.key == feature
+        for fact in catalog.facts
+    ]
+    if any(name in candidate.features for name in facts):
+        return
+    known = listing(predictor.encoder.vocabulary.get(feature, ()))
+    how = f"send what is known of it: {listing(facts)}" if facts else "it has no facts to send"
+    message = f"nothing is known of {candidate.name!r}; {how}; known: {known}"
+    note.add(f"{field}.name", candidate.name, message)
+
+
+def check_prices(
+    prices: Sequence[float], prefixes: Sequence[str], loss: Loss | None, note: Violations
+) -> None:
+    """Note configurations without the price that the objective is made of."""
+    if loss is None or not {q.kind for q in loss.quantities} & {"cost", "price"}:
+        return
+    for price, prefix in zip(prices, prefixes, strict=True):
+        if math.isnan(price):
+            note.add(f"{prefix}price_per_hour", "", "is needed: the objective is made of it")
+
+
+def _front(question: Recommend, quantities: Quantities, note: Violations) -> tuple[Quantity, ...]:
+    if len(question.pareto) == 1:
+        note.add("pareto", question.pareto[0], "a front is between two quantities or more")
+    found = []
+    for i, name in enumerate(question.pareto):
+        field = f"pareto[{i}]"
+        if name in question.pareto[:i]:
+            note.add(field, name, f"{name!r} is listed twice")
+        quantity = note.trying(lambda name=name, field=field: quantities.resolve(name, field))  # type: ignore[misc]
+        if quantity is not None:
+            found.append(quantity)
+    return tuple(found)
+
+
+def price_of(price_per_hour: float | None, facts: Mapping[str, Value]) -> float:
+    """Return a price per hour, else the catalog's, else NaN."""
+    if price_per_hour is not None:
+        return price_per_hour
+    fact = facts.get(PRICE)
+    return math.nan if fact is None or isinstance(fact, str) else float(fact)
+
+
+def check_price(price: float | None, prefix: str, note: Violations) -> None:
+    """Note a price that is none."""
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        note.add(f"{prefix}price_per_hour", price, f"{price:g} is not at least 0")

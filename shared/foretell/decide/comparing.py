@@ -1,0 +1,39 @@
+"""How sure an order is: who turns out best, what hindsight is worth, who dominates whom."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.forecast import Floats
+
+
+def probability_best(losses: Floats) -> Floats:
+    """Return P(row has the least loss) of each row, [n], from outcomes [n, S]; ties are shared."""
+    is_least = losses <= losses.min(axis=0)
+    return np.asarray((is_least / is_least.sum(axis=0)).mean(axis=1))
+
+
+def probability_less(first: Floats, second: Floats) -> float:
+    """Return P(first < second) of outcomes that happen together; ties count half."""
+    return float(((first < second) + 0.5 * (first == second)).mean())
+
+
+def hindsight(losses: Floats, chosen: int) -> tuple[float, float]:
+    """Return the expected loss of a choice and that of choosing with hindsight."""
+    return float(losses[chosen].mean()), float(losses.min(axis=0).mean())
+
+
+def pareto_front(losses: Floats) -> NDArray[np.bool_]:
+    """Return which rows of [n, K] no other row dominates: as small everywhere, smaller once."""
+    front = np.ones(len(losses), dtype=np.bool_)
+    order = np.lexsort(losses.T[::-1])
+    kept: list[int] = []
+    for row in order.tolist():
+        # Rows before this one in the order are no larger in the first quantity.
+        others = losses[kept]
+        dominated = (others <= losses[row]).all(axis=1) & (others < losses[row]).any(axis=1)
+        front[row] = not dominated.any()
+        if front[row]:
+            kept.append(row)
+    return front

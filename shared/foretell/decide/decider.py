@@ -1,0 +1,153 @@
+"""Deciders: one bundle, and every decision that can be taken with its forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foretell.decide.candidates import (
+    candidate_feature,
+    check_price,
+    check_prices,
+    gather,
+    price_of,
+)
+from foretell.decide.curve import CurveAnswer, curve_points, swept_feature, trace
+from foretell.decide.facts import FactBook
+from foretell.decide.limits import resolve_limits
+from foretell.decide.matrix import MatrixPlan
+from foretell.decide.outcomes import Strata
+from foretell.decide.quantities import Quantities, Violations
+from foretell.decide.questions import Curve, Features, Matrix, Recommend, WhatIf
+from foretell.decide.recommend import Ranking, judge
+from foretell.decide.results import Recommendation
+from foretell.decide.risk import resolve_objective
+from foretell.decide.rows import Rows, encode_rows
+from foretell.decide.what_if import Comparison, check_what_if, compare
+from foretell.errors import InvalidInput
+from foretell.forecast import Floats
+from foretell.predictor import Predictor
+
+ERROR_CORRELATION = 0.5
+"""How much of their error two configurations of one item share. Measured: the normal scores of
+held-out models' throughput on two accelerators correlate by 0.5 (`benchmarks/decisions`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a question may be."""
+
+    candidates: int = 10_000
+    cells: int = 1_000_000
+
+
+class Decider:
+    """Takes decisions with one bundle. Immutable after construction; shared by threads."""
+
+    def __init__(self, predictor: Predictor, bounds: Bounds = Bounds()) -> None:
+        self.predictor = predictor
+        self.bounds = bounds
+        self._strata = Strata(predictor.schema)
+        self._book = FactBook(predictor)
+
+    def recommend(self, question: Recommend) -> Recommendation:
+        """Rank candidates for one item of work.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        note, predictor = Violations(), self.predictor
+        feature = candidate_feature(predictor, question.candidate_feature, note)
+        quantities = Quantities(predictor.schema, question.accounting)
+        loss = resolve_objective(question.objective, quantities, note)
+        bounds = resolve_limits(question.limits, quantities, note)
+        most = self.bounds.candidates
+        candidates = gather(question, predictor, self._book, feature, quantities, loss, most, note)
+        _check_answer(question, feature, note)
+        if note.found or loss is None:
+            raise InvalidInput(note.found)
+        rows = self._rows(
+            question.features, candidates.own, candidates.fields, candidates.prices, quantities
+        )
+        judged = judge(rows, loss, bounds)
+        ranking = Ranking(question, candidates, judged, loss, bounds)
+        return ranking.recommendation(predictor.schema.workload, predictor.version)
+
+    def matrix(self, question: Matrix) -> MatrixPlan:
+        """Return the plan of a matrix, whose slices are answered one by one.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        return MatrixPlan(self.predictor, question, self.bounds.cells)
+
+    def curve(self, question: Curve) -> CurveAnswer:
+        """Sweep one number, everything else held.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        note, predictor = Violations(), self.predictor
+        feature = swept_feature(question, predictor.encoder, note)
+        quantities = Quantities(predictor.schema, question.accounting)
+        loss = None
+        if question.objective is not None:
+            loss = resolve_objective(question.objective, quantities, note)
+        bounds = resolve_limits(question.limits, quantities, note)
+        points = curve_points(question, feature, note) if feature else np.zeros(0)
+        check_price(question.price_per_hour, "", note)
+        level = question.interval_level
+        note.unless(0 < level < 1, "interval_level", level, "strictly between 0 and 1")
+        price = price_of(question.price_per_hour, self._book.facts(question.features))
+        check_prices([price], [""], loss, note)
+        if note.found or feature is None:
+            raise InvalidInput(note.found)
+        own = [{feature.name: value} for value in points.tolist()]
+        fields = [f"values[{i}]" for i in range(len(own))]
+        rows = self._rows(question.features, own, fields, np.full(len(own), price), quantities)
+        return trace(question, feature, points, rows, loss, bounds, predictor.version)
+
+    def what_if(self, question: WhatIf) -> Comparison:
+        """Compare configurations with the first of them.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        note, predictor = Violations(), self.predictor
+        quantities = Quantities(predictor.schema, question.accounting)
+        loss = resolve_objective(question.objective, quantities, note)
+        check_what_if(question, note)
+        sides = question.configurations
+        fields = [f"configurations[{i}]" for i in range(len(sides))]
+        for side, field in zip(sides, fields, strict=True):
+            check_price(side.price_per_hour, f"{field}.", note)
+        prices = [price_of(s.price_per_hour, self._book.facts(s.features)) for s in sides]
+        check_prices(prices, [f"{field}." for field in fields], loss, note)
+        if note.found or loss is None:
+            raise InvalidInput(note.found)
+        own = [side.features for side in sides]
+        rows = self._rows({}, own, fields, np.array(prices), quantities)
+        return compare(question, rows, loss, predictor.schema.workload, predictor.version)
+
+    def _rows(
+        self,
+        common: Features,
+        own: Sequence[Features],
+        fields: Sequence[str],
+        prices: Floats,
+        quantities: Quantities,
+    ) -> Rows:
+        """Return configurations, encoded and forecast together."""
+        encoded = encode_rows(self.predictor.encoder, common, own, fields)
+        prediction = self.predictor.forecast(encoded)
+        outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION)
+        facts = [self._book.facts({**common, **features}) for features in own]
+        return Rows(prediction, outcomes, quantities, facts, prices)
+
+
+def _check_answer(question: Recommend, feature: str, note: Violations) -> None:
+    if feature and feature in question.features:
+        note.add(f"features[{feature}]", "", f"{feature!r} is what candidates are values of")
+    if question.max_results < 1:
+        note.add("max_results", question.max_results, "at least 1 is needed")
+    level, floor = question.interval_level, question.support_floor
+    note.unless(0 < level < 1, "interval_level", level, "strictly between 0 and 1")
+    note.unless(0 <= floor <= 1, "support_floor", floor, "in [0, 1]")

@@ -1,0 +1,147 @@
+"""What may happen: the distributions of some rows as equally likely outcomes, side by side.
+
+Every metric of every row is cut into strata of equal probability. Marginal distributions are
+therefore those of the forecasts, whatever is assumed about how outcomes go together:
+
+- Metrics that a link of the schema ties (throughput and latency) rise and fall together.
+- Metrics that nothing ties are taken as independent.
+- Two rows of one decision share a part of their error: what is not known about a model makes
+  all its forecasts wrong in the same direction. `correlation` says how large that part is (a
+  Gaussian copula with one common factor).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.forecast import Floats, Forecasts, QuantileTables
+from foretell.schema import Schema
+
+MOST_CELLS = 2**15
+FEWEST, MOST = 256, 4096
+OUTERMOST = 1 / 512
+"""What lies beyond the quantiles of this level and of its complement counts as those: the means
+of heavy tails would otherwise depend on how finely they are cut."""
+
+_LARGEST_EXPONENT = 700.0
+_SEED = 20250214  # the same question has the same answer, in every process
+
+
+class Strata:
+    """The residuals R of a bundle's quantile tables at the middle of every stratum."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._coupling = _couplings(schema)
+        self._tables: QuantileTables | None = None
+        self._grids: dict[int, Floats] = {}
+
+    def outcomes(self, forecasts: Forecasts, correlation: float) -> Outcomes:
+        """Return what may happen to the rows of one decision."""
+        return Outcomes(self, forecasts, strata_for(len(forecasts)), correlation)
+
+    def coupling(self, metric: int) -> tuple[int, bool]:
+        """Return which metric this one moves with, and whether in the opposite direction."""
+        return self._coupling[metric]
+
+    def residuals(self, tables: QuantileTables, count: int) -> Floats:
+        """Return R in `count` strata, [T, M, count], not decreasing along the strata."""
+        if tables is not self._tables:
+            self._tables, self._grids = tables, {}
+        grid = self._grids.get(count)
+        if grid is None:
+            grid = self._grids[count] = _residuals(tables, levels_of(count))
+        return grid
+
+
+class Outcomes:
+    """Equally likely outcomes of n rows; column s of every metric and row happens together."""
+
+    def __init__(
+        self, strata: Strata, forecasts: Forecasts, count: int, correlation: float
+    ) -> None:
+        self.forecasts = forecasts
+        self.count = count
+        self._strata = strata
+        self._correlation = correlation
+        self._known: dict[int, Floats] = {}
+
+    def metric(self, name: str) -> Floats:
+        """Return the outcomes of one metric, [n, count], in its unit."""
+        m = self.forecasts.metric_index(name)
+        if m not in self._known:
+            root, reversed_ = self._strata.coupling(m)
+            ranks = _ranks(len(self.forecasts), self.count, root, self._correlation)
+            if reversed_:
+                ranks = self.count - 1 - ranks
+            self._known[m] = np.take_along_axis(self._sorted(m), ranks, axis=1)
+        return self._known[m]
+
+    def _sorted(self, m: int) -> Floats:
+        f = self.forecasts
+        grid = self._strata.residuals(f.tables, self.count)
+        raw = f.location[:, m, None] + f.scale[:, m, None] * grid[f.table[:, m], m]
+        ordered: Floats = np.exp(np.minimum(raw, _LARGEST_EXPONENT)) if f.log[m] else raw
+        return ordered
+
+
+def strata_for(rows: int) -> int:
+    """Return into how many strata so many rows are cut: the fewer rows, the finer."""
+    wanted = MOST_CELLS // max(rows, 1)
+    return int(min(max(2 ** int(math.log2(max(wanted, 1))), FEWEST), MOST))
+
+
+def levels_of(count: int) -> Floats:
+    """Return the quantile level in the middle of each stratum, [count]."""
+    levels: Floats = (np.arange(count) + 0.5) / count
+    return np.clip(levels, OUTERMOST, 1 - OUTERMOST)
+
+
+# MUST compute the same as QuantileTables.at; a test compares them. That one remembers each
+# level, which hundreds of strata would crowd out.
+def _residuals(tables: QuantileTables, levels: Floats) -> Floats:
+    known, (low, high) = tables.levels, tables.tails
+    flat = tables.values.reshape(-1, len(known))
+    inside = np.array([np.interp(levels, known, values) for values in flat])
+    grid: Floats = inside.reshape(*tables.values.shape[:2], len(levels))
+    odds = np.log(levels / (1 - levels))
+    first, last = (math.log(level / (1 - level)) for level in (known[0], known[-1]))
+    grid += low[..., None] * np.minimum(odds - first, 0.0)
+    grid += high[..., None] * np.maximum(odds - last, 0.0)
+    return grid
+
+
+def _ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+    size = 2 ** math.ceil(math.log2(max(rows, 1)))
+    if size * count > 2 * MOST_CELLS:  # too large to keep
+        return _draw(rows, count, stream, correlation)
+    return _kept(size, count, stream, correlation)[:rows]
+
+
+def _draw(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+    rng = np.random.default_rng((_SEED, stream))
+    common = rng.standard_normal(count)
+    own = rng.standard_normal((rows, count))
+    mixed = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
+    return np.argsort(np.argsort(mixed, axis=1), axis=1)
+
+
+_kept = lru_cache(maxsize=64)(_draw)
+
+
+def _couplings(schema: Schema) -> tuple[tuple[int, bool], ...]:
+    """Return, per metric, the metric whose outcomes it follows, and whether reversed."""
+    names = schema.metric_names
+    found = [(m, False) for m in range(len(names))]
+    for link in schema.links:
+        tied = [(name, power) for name, power in link.factors.items() if name in names]
+        if len(tied) == 1:
+            (name, power), m = tied[0], names.index(link.metric)
+            (old, old_reversed), (root, reversed_) = found[m], found[names.index(name)]
+            flip = old_reversed != (reversed_ != (power < 0))
+            if old != root:
+                found = [(root, r != flip) if base == old else (base, r) for base, r in found]
+    return tuple(found)

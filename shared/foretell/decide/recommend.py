@@ -1,0 +1,272 @@
+"""Which candidate is best: limits first, then the objective over the whole distribution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.decide.candidates import Candidates
+from foretell.decide.comparing import hindsight, pareto_front, probability_best
+from foretell.decide.limits import Bound, Keeping
+from foretell.decide.questions import COST, ENERGY, Recommend
+from foretell.decide.results import (
+    Estimate,
+    Excluded,
+    ExclusionReason,
+    Infeasible,
+    LimitCheck,
+    Ranked,
+    Recommendation,
+    Regret,
+    Verdict,
+)
+from foretell.decide.risk import Loss
+from foretell.decide.rows import Rows
+from foretell.forecast import Floats
+
+CLEAR = 0.8
+"""A first choice that is best with less than this probability is `close` to others."""
+
+TELLING = 0.2
+"""Where hindsight would save more than this share, the evidence does not tell candidates apart."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The rows of all candidates, judged."""
+
+    rows: Rows
+    keeping: tuple[Keeping, ...]
+    measured: Floats
+    """[n], what they are ranked by; NaN where it cannot be known."""
+    losses: Floats
+    """[n, outcomes]"""
+
+
+def judge(rows: Rows, loss: Loss, bounds: Sequence[Bound]) -> Judgement:
+    """Return what the objective and every limit say about all rows."""
+    losses = loss.losses({q.name: rows.values(q) for q in loss.quantities})
+    return Judgement(
+        rows, tuple(bound.keeping(rows) for bound in bounds), loss.measure(losses), losses
+    )
+
+
+class Ranking:
+    """Answers one question about candidates that are judged."""
+
+    def __init__(
+        self,
+        question: Recommend,
+        candidates: Candidates,
+        judged: Judgement,
+        loss: Loss,
+        bounds: tuple[Bound, ...],
+    ) -> None:
+        self._question = question
+        self._candidates = candidates
+        self._judged = judged
+        self._loss = loss
+        self._bounds = bounds
+        self._reasons = [self._reason(i) for i in range(len(candidates))]
+        feasible = np.array([reason is None for reason in self._reasons], dtype=np.bool_)
+        order = np.argsort(judged.measured, kind="stable")
+        self._order: NDArray[np.intp] = order[feasible[order]]
+
+    def recommendation(self, workload: str, version: str) -> Recommendation:
+        """Return the whole answer."""
+        order, losses = self._order, self._judged.losses
+        best = probability_best(losses[order]) if len(order) else np.zeros(0)
+        front, regret = self._front(), self._regret(best)
+        ranked = self._ranked(best, front)
+        excluded = tuple(
+            self._excluded(i, reason)
+            for i, reason in enumerate(self._reasons)
+            if reason is not None
+        )
+        return Recommendation(
+            workload=workload,
+            bundle_version=version,
+            objective=self._loss.name,
+            objective_unit=self._loss.unit,
+            verdict=self._verdict(best, regret),
+            ranked=ranked,
+            ranked_count=len(order),
+            excluded=excluded,
+            regret=regret,
+            infeasible=None if len(order) else self._infeasible(),
+            front=tuple(int(i) for i in order if front[i]),
+            candidate_count=len(self._candidates),
+        )
+
+    def _reason(self, i: int) -> ExclusionReason | None:
+        keeping = self._judged.keeping
+        if self._candidates.given[i].available == 0:
+            return "unavailable"
+        if math.isnan(self._judged.measured[i]) or any(k.unknown[i] for k in keeping):
+            return "unknown"
+        if not all(k.holds[i] for k in keeping):
+            return "limit"
+        if self._judged.rows.prediction.support[i] < self._question.support_floor:
+            return "evidence"
+        return None
+
+    def _verdict(self, best: Floats, regret: Regret | None) -> Verdict:
+        if regret is None:
+            only = set(self._reasons)
+            return "insufficient_evidence" if only == {"evidence"} else "infeasible"
+        if regret.relative is not None and regret.relative > TELLING:
+            return "insufficient_evidence"
+        return "clear" if best[0] >= CLEAR else "close"
+
+    def _front(self) -> NDArray[np.bool_]:
+        """Return which of all candidates are on the Pareto front; none unless one was asked for."""
+        on = np.zeros(len(self._candidates), dtype=np.bool_)
+        losses = self._candidates.front_losses(self._judged.rows, self._loss)
+        if losses is not None and len(self._order):
+            known = self._order[~np.isnan(losses[self._order]).any(axis=1)]
+            on[known[pareto_front(losses[known])]] = True
+        return on
+
+    def _ranked(self, best: Floats, front: NDArray[np.bool_]) -> tuple[Ranked, ...]:
+        shown = self._order[: self._question.max_results]
+        rows = self._judged.rows
+        prediction = rows.prediction
+        estimates = self.estimates(shown)
+        costs, energies = rows.expected(COST), rows.expected(ENERGY)
+        told = self._loss.told(self._judged.measured)
+        return tuple(
+            Ranked(
+                rank=rank + 1,
+                name=self._candidates.given[i].name,
+                index=i,
+                objective=float(told[i]),
+                estimates=estimates[rank],
+                cost=known(costs[i]),
+                energy_j=known(energies[i]),
+                limits=self._checks(i),
+                probability_best=float(best[rank]),
+                support=float(prediction.support[i]),
+                tier=prediction.tier[i],
+                unknown_features=prediction.unknown[i],
+                on_front=bool(front[i]),
+                why=self._why(rank, i, told, best),
+            )
+            for rank, i in enumerate(shown.tolist())
+        )
+
+    def estimates(self, rows: NDArray[np.intp]) -> list[tuple[Estimate, ...]]:
+        """Return the forecasts of some of the rows."""
+        return estimates(self._judged.rows, rows, self._question.interval_level)
+
+    def _checks(self, i: int) -> tuple[LimitCheck, ...]:
+        return tuple(
+            LimitCheck(
+                limit=str(bound),
+                index=number,
+                holds=bool(keeping.holds[i]),
+                probability=known(keeping.probability[i]),
+                bound=known(keeping.bounds[i]),
+                needed=known(keeping.needed[i]),
+                unit=bound.quantity.unit,
+            )
+            for number, (bound, keeping) in enumerate(
+                zip(self._bounds, self._judged.keeping, strict=True)
+            )
+        )
+
+    def _why(self, rank: int, i: int, told: Floats, best: Floats) -> str:
+        what = f"{self._loss.name} {told[i]:.4g} {self._loss.unit}".removesuffix(" 1")
+        if rank == 0:
+            return f"{what}; best of {len(best)} with probability {best[0]:.2f}"
+        first, mine = self._judged.measured[self._order[0]], self._judged.measured[i]
+        worse = f"{100 * (mine / first - 1):.3g} % worse than the first" if first > 0 else "worse"
+        return f"{what}, {worse}; best with probability {best[rank]:.2f}"
+
+    def _excluded(self, i: int, reason: ExclusionReason) -> Excluded:
+        checks, prediction = self._checks(i), self._judged.rows.prediction
+        return Excluded(
+            name=self._candidates.given[i].name,
+            index=i,
+            reason=reason,
+            why=self._why_not(i, reason, checks),
+            limits=checks,
+            support=float(prediction.support[i]),
+            tier=prediction.tier[i],
+        )
+
+    def _why_not(self, i: int, reason: ExclusionReason, checks: Sequence[LimitCheck]) -> str:
+        if reason == "unavailable":
+            return "none of it is free"
+        if reason == "evidence":
+            support, floor = self._judged.rows.prediction.support[i], self._question.support_floor
+            return f"not enough evidence: support {support:.2f} is below {floor:g}"
+        if reason == "unknown":
+            missing = [c.limit for c in checks if c.probability is None]
+            return f"what it needs is not known: {'; '.join(missing) or self._loss.name}"
+        return "; ".join(
+            f"{c.limit}: holds with {c.probability:.3f}, {c.needed:.4g} {c.unit} would hold"
+            for c in checks
+            if not c.holds
+        )
+
+    def _regret(self, best: Floats) -> Regret | None:
+        if not len(best):
+            return None
+        losses = self._judged.losses[self._order]
+        mine, perfect = hindsight(losses, 0)
+        told = self._loss.told(np.array([mine, perfect]))
+        share = (mine - perfect) / mine if mine > 0 else None
+        return Regret(1.0 - float(best[0]), float(abs(told[0] - told[1])), share)
+
+    def _infeasible(self) -> Infeasible:
+        judged = [i for i, reason in enumerate(self._reasons) if reason in ("limit", "evidence")]
+        kept = tuple(int(k.holds[judged].sum()) for k in self._judged.keeping)
+        if not kept or not judged:
+            reasons = ", ".join(sorted({str(r) for r in self._reasons}))
+            why = f"no candidate could be judged by the limits: {reasons}"
+            return Infeasible(-1, kept, "", -1, None, why)
+        binding = int(np.argmin(kept))
+        misses = [max(self._miss(b, k, i) for b, k in self._pairs()) for i in judged]
+        nearest = judged[int(np.argmin(misses))]
+        miss, name = min(misses), self._candidates.given[nearest].name
+        if miss <= 0:
+            lacking = "what keeps the limits has not enough evidence"
+            return Infeasible(-1, kept, name, nearest, 0.0, lacking)
+        why = (
+            f"{self._bounds[binding]} is kept by {kept[binding]} of {len(judged)} candidates; "
+            f"{name!r} comes nearest and misses by {100 * miss:.3g} %"
+        )
+        return Infeasible(binding, kept, name, nearest, miss, why)
+
+    def _pairs(self) -> list[tuple[Bound, Keeping]]:
+        return list(zip(self._bounds, self._judged.keeping, strict=True))
+
+    def _miss(self, bound: Bound, keeping: Keeping, i: int) -> float:
+        if keeping.holds[i]:
+            return 0.0
+        return max(bound.miss(float(keeping.bounds[i]), float(keeping.needed[i])), 0.0)
+
+
+def known(value: float) -> float | None:
+    """Return a number, None for NaN: what is not known is said to be so."""
+    return None if math.isnan(value) else float(value)
+
+
+def estimates(rows: Rows, which: NDArray[np.intp], level: float) -> list[tuple[Estimate, ...]]:
+    """Return the forecasts of all metrics of some rows, in the order of `which`."""
+    forecasts = rows.prediction.forecasts.take(which)
+    median, (lower, upper) = forecasts.median(), forecasts.interval(level)
+    confidence = forecasts.confidence()
+    columns = zip(median.tolist(), lower.tolist(), upper.tolist(), confidence.tolist(), strict=True)
+    metrics = rows.quantities.schema.metrics
+    return [
+        tuple(
+            Estimate(metric.name, metric.unit, m, lo, up, level, sure)
+            for metric, m, lo, up, sure in zip(metrics, *row, strict=True)
+        )
+        for row in columns
+    ]

@@ -1,0 +1,143 @@
+"""Rows of a decision: configurations encoded and forecast together, with prices and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from foretell.columns import Coded, Column
+from foretell.decide.outcomes import Outcomes, levels_of
+from foretell.decide.quantities import Power, Quantities, Quantity, Refused, WorkTime
+from foretell.decide.questions import Features
+from foretell.decide.units import SECONDS_PER_HOUR
+from foretell.encoding import Encoded, Encoder
+from foretell.errors import InvalidInput, Violation
+from foretell.forecast import Floats
+from foretell.parsing import Value
+from foretell.predictor import Prediction
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n configurations of one decision, forecast, and everything that can be weighed of them."""
+
+    prediction: Prediction
+    outcomes: Outcomes
+    quantities: Quantities
+    facts: Sequence[Mapping[str, Value]]
+    """Per row, the facts that are known about its candidate."""
+    prices: Floats
+    """[n], per hour; NaN where unknown."""
+    _known: dict[str, Floats] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.prices)
+
+    def fact(self, name: str) -> Floats:
+        """Return a numeric fact, [n], NaN where unknown."""
+        values = [facts.get(name) for facts in self.facts]
+        return np.array([np.nan if v is None or isinstance(v, str) else float(v) for v in values])
+
+    def values(self, quantity: Quantity) -> Floats:
+        """Return the outcomes of a quantity, [n, outcomes]; NaN where it cannot be known."""
+        found = self._known.get(quantity.name)
+        if found is None:
+            found = self._known[quantity.name] = self._values(quantity)
+        return found
+
+    def _values(self, quantity: Quantity) -> Floats:
+        if quantity.kind == "metric":
+            return self.outcomes.metric(quantity.name)
+        if quantity.kind == "cost":
+            return self.work_seconds() * (self.prices[:, None] / SECONDS_PER_HOUR)
+        if quantity.kind == "energy":
+            return self.work_seconds() * self._watts(self.quantities.power(quantity.name))
+        certain = self.prices if quantity.kind == "price" else self.fact(quantity.name)
+        return np.repeat(certain[:, None], self.outcomes.count, axis=1)
+
+    def work_seconds(self) -> Floats:
+        """Return how long a unit of work takes, [n, outcomes]."""
+        work: WorkTime = self.quantities.work("work")
+        values = self.outcomes.metric(work.metric)
+        return work.seconds / values if work.is_rate else values * work.seconds
+
+    def _watts(self, power: Power) -> Floats:
+        if power.is_metric:
+            return self.outcomes.metric(power.name) * power.watts
+        return self.fact(power.name)[:, None] * power.watts
+
+    def needed(self, quantity: Quantity, probability: float, *, upper: bool) -> Floats:
+        """Return the bound, [n], that holds with just this probability."""
+        if quantity.is_certain:
+            return self.values(quantity)[:, 0]
+        level = probability if upper else 1 - probability
+        if quantity.kind == "metric":
+            forecasts = self.prediction.forecasts
+            return forecasts.quantile(level)[:, forecasts.metric_index(quantity.name)]
+        levels = levels_of(self.outcomes.count)
+        ordered = np.sort(self.values(quantity), axis=1)
+        return np.array([np.interp(level, levels, row) for row in ordered])
+
+    def probability_within(self, quantity: Quantity, bounds: Floats) -> Floats:
+        """Return P(quantity ≤ bound) of each row, [n]."""
+        if quantity.kind == "metric":
+            return self.prediction.forecasts.probability_within(quantity.name, bounds)
+        levels = levels_of(self.outcomes.count)
+        ordered = np.sort(self.values(quantity), axis=1)
+        return np.array(
+            [
+                np.interp(bound, row, levels, left=0.0, right=1.0)
+                for bound, row in zip(bounds, ordered, strict=True)
+            ]
+        )
+
+    def expected(self, quantity: str) -> Floats:
+        """Return the expectation of cost or energy, [n]; NaN where it cannot be told."""
+        try:
+            found = self.quantities.resolve(quantity, quantity)
+        except Refused:
+            return np.full(len(self), np.nan)
+        means: Floats = self.values(found).mean(axis=1)
+        return means
+
+
+def encode_rows(
+    encoder: Encoder, common: Features, own: Sequence[Features], field_of: Sequence[str]
+) -> Encoded:
+    """Encode rows that share features and have some of their own, which replace the shared.
+
+    Raises InvalidInput whose fields are `features[...]` for what is shared, and begin with the
+    row's `field_of` for its own: `candidates[2].features[batch_size]`.
+    """
+    columns: dict[str, Column] = {
+        name: _constant(value, len(own)) for name, value in common.items() if value is not None
+    }
+    for name in dict.fromkeys(name for features in own for name in features):
+        columns[name] = [features.get(name, common.get(name)) for features in own]
+    try:
+        return encoder.encode_columns(columns, len(own))
+    except InvalidInput:
+        raise InvalidInput(_violations(encoder, common, own, field_of)) from None
+
+
+def _constant(value: Value, rows: int) -> Column:
+    if isinstance(value, str):
+        return Coded((value,), np.zeros(rows, dtype=np.int64))
+    return [value] * rows
+
+
+def _violations(
+    encoder: Encoder, common: Features, own: Sequence[Features], field_of: Sequence[str]
+) -> list[Violation]:
+    """Return what is wrong, each thing once and under the name by which the caller sent it."""
+    found: dict[tuple[str, str], Violation] = {}
+    for features, prefix in zip(own, field_of, strict=True):
+        for violation in encoder.violations({**common, **features}):
+            name = violation.field.removeprefix("features[").removesuffix("]")
+            at = f"{prefix}.{violation.field}" if name in features else violation.field
+            found.setdefault(
+                (at, violation.message), Violation(at, violation.value, violation.message)
+            )
+    return list(found.values()) or [Violation("features", "", "the rows cannot be encoded")]
