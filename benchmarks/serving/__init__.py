@@ -1,0 +1,1 @@
+"""How fast the server answers, beside what limits it and beside its peers."""
