@@ -10,25 +10,39 @@ import grpc
 from foretell.errors import InvalidInput, Unavailable, Violation
 from foretell.settings import Settings
 
-MIB = 1024 * 1024
+PING_TOLERANCE = 0.9
+"""The share of `min_ping_interval_s` after which a ping is let pass already."""
 
 
 def server_options(settings: Settings) -> list[tuple[str, int]]:
     """Return the channel arguments of the server."""
-    return [
+    options = [
         # On by default in gRPC: a second server on the port would take half of the calls in
         # silence. Only processes that are meant to share the port have it on.
         ("grpc.so_reuseport", int(settings.workers > 1)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
+        # gRPC has two limits, and turns away more and more of what lies between them by chance.
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
         # Idle schedulers keep their connections alive with pings; gRPC's default of five
-        # minutes would end them with GOAWAY too_many_pings.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(settings.min_ping_interval_s)),
+        # minutes would end them with GOAWAY too_many_pings. Clocks differ and packets are
+        # late: what is sent every 10 s arrives after 9.9 s now and then.
+        (
+            "grpc.http2.min_ping_interval_without_data_ms",
+            _ms(settings.min_ping_interval_s * PING_TOLERANCE),
+        ),
         ("grpc.keepalive_permit_without_calls", 1),
         # A peer that vanished without closing is noticed, and what it held is freed.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
     ]
+    if settings.max_connection_age_s is not None:
+        # So that a load balancer in front gets to spread old connections over new servers.
+        options.append(("grpc.max_connection_age_ms", _ms(settings.max_connection_age_s)))
+        options.append(("grpc.max_connection_age_grace_ms", _ms(settings.drain_seconds)))
+    return options
 
 
 def listen(server: grpc.aio.Server, settings: Settings) -> int:

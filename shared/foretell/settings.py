@@ -72,10 +72,25 @@ class Settings(BaseSettings):
         ge=0,
         description="Answers kept for repeated requests, per process; 0 keeps none.",
     )
+    max_streams_per_connection: int = Field(
+        default=500,
+        ge=1,
+        description="Calls in flight on one connection; a client's others wait in the client.",
+    )
+    max_metadata_bytes: int = Field(
+        default=8192,
+        ge=1024,
+        description="Metadata of one call, in bytes, as HTTP/2 counts; more: RESOURCE_EXHAUSTED.",
+    )
     min_ping_interval_s: float = Field(
         default=10.0,
         gt=0,
-        description="Clients may send keepalive pings this often, even when idle.",
+        description="Clients may ping this often, even when idle; floods end the connection.",
+    )
+    max_connection_age_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Older connections are asked to close, so that load spreads; none: never.",
     )
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long calls in flight may finish after SIGTERM."

@@ -25,11 +25,13 @@ STATUS_CODES: Mapping[str, grpc.StatusCode] = {code.name: code for code in grpc.
 
 
 def status_of(error: ForetellError, request_id: str = "") -> status_pb2.Status:
-    """Return an error as a status with its details: ErrorInfo, BadRequest, RetryInfo."""
+    """Return an error as a status with details: ErrorInfo, RequestInfo, BadRequest, RetryInfo."""
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if request_id:
         info.metadata["request_id"] = request_id
     details: list[Message] = [info]
+    if request_id:
+        details.append(error_details_pb2.RequestInfo(request_id=request_id))
     if isinstance(error, InvalidInput):
         details.append(_bad_request(error.violations))
     if isinstance(error, TooMuch | Unavailable):
