@@ -11,9 +11,13 @@ import numpy as np
 
 from foretell.columns import Codes, Column, Numbers, category_column, codes_of
 from foretell.errors import InvalidInput, Violation, listing
+from foretell.naming import by_plain_name, plain_name
 from foretell.parsing import Value, shown
 from foretell.reading import read_categories, read_numbers
 from foretell.schema import Catalog, Feature
+
+ALIASES = "aliases"
+"""The column of a catalog's file that holds other names."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,14 @@ class CatalogTable:
     """The facts of one catalog: for every key, one value (or None: unknown) per fact.
 
     `facts` maps a fact's name to as many values as there are `keys`: floats for numbers,
-    booleans for flags, texts for categories.
+    booleans for flags, texts for categories. With `aliases` (other name: key; they may be none)
+    a key is also found by other spellings of its names.
     """
 
     name: str
     keys: tuple[str, ...]
     facts: Mapping[str, tuple[Value, ...]]
+    aliases: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -35,6 +41,19 @@ class CatalogTable:
     def index(self) -> Mapping[str | None, int]:
         """The row of each key."""
         return {key: row for row, key in enumerate(self.keys)}
+
+    @cached_property
+    def _by_plain_name(self) -> Mapping[str, str]:
+        named = [(key, key) for key in self.keys]
+        return by_plain_name([*named, *(self.aliases or {}).items()])
+
+    def key_of(self, name: str) -> str | None:
+        """Return the key that a name stands for: itself, by an alias, or by another spelling."""
+        if name in self.index:
+            return name
+        if self.aliases is None:
+            return None
+        return self.aliases.get(name) or self._by_plain_name.get(plain_name(name))
 
     def numbers(self, fact: str) -> Numbers:
         """Return a number or flag fact as float64 [keys], NaN where it is unknown."""
@@ -47,11 +66,11 @@ class CatalogTable:
 
     def rows_for(self, keys: Sequence[str | None]) -> Codes:
         """Return the row of each key as int64, -1 for keys that the catalog does not have."""
-        return codes_of(keys, self.index)
+        return codes_of([None if key is None else self.key_of(key) for key in keys], self.index)
 
     def describe(self, key: str) -> dict[str, Value]:
         """Return the known facts about one key; empty when there are none."""
-        row = self.index.get(key)
+        row = self.index.get(self.key_of(key))
         if row is None:
             return {}
         return {name: values[row] for name, values in self.facts.items() if values[row] is not None}
@@ -68,7 +87,8 @@ def load_catalog(catalog: Catalog, columns: Mapping[str, Column]) -> CatalogTabl
     The key stands in the column `catalog.source_column`, each fact in its own column or, failing
     that, in one of the fact's name; a fact without a column is unknown for all keys. Raises
     InvalidInput for a missing or repeated key and for values that a fact cannot have; fields
-    are like `hardware.memory_gb[3]`, rows counted from 0.
+    are like `hardware.memory_gb[3]`, rows counted from 0. A column `aliases`, if it is no fact's,
+    holds other names of each key, apart by semicolons.
     """
     if catalog.source_column not in columns:
         known = listing(list(columns))
@@ -86,9 +106,10 @@ def load_catalog(catalog: Catalog, columns: Mapping[str, Column]) -> CatalogTabl
             violations.append(Violation(f"{catalog.name}.{fact.name}", "", message))
         else:
             facts[fact.name] = _fact(catalog, fact, column, violations)
+    aliases = _aliases(catalog, keys, columns, violations)
     if violations:
         raise InvalidInput(violations)
-    return CatalogTable(catalog.name, tuple(keys), facts)
+    return CatalogTable(catalog.name, tuple(keys), facts, aliases)
 
 
 def _keys(catalog: Catalog, column: Column, violations: list[Violation]) -> list[str]:
@@ -104,6 +125,26 @@ def _keys(catalog: Catalog, column: Column, violations: list[Violation]) -> list
         else:
             seen.add(text)
     return [text or "" for text in texts]
+
+
+def _aliases(
+    catalog: Catalog,
+    keys: Sequence[str],
+    columns: Mapping[str, Column],
+    violations: list[Violation],
+) -> dict[str, str] | None:
+    taken = {catalog.source_column, *(f.source_column for f in catalog.facts)}
+    if ALIASES not in columns or ALIASES in taken:
+        return None
+    texts, _ = category_column(columns[ALIASES])
+    found: dict[str, str] = {}
+    for row, (key, text) in enumerate(zip(keys, texts, strict=True)):
+        for alias in filter(None, map(str.strip, (text or "").split(";"))):
+            other = found.setdefault(alias, key)
+            if other != key:
+                why = f"{alias!r} is another name of both {other!r} and {key!r}"
+                violations.append(Violation(f"{catalog.name}.{ALIASES}[{row}]", alias, why))
+    return found
 
 
 def _fact(

@@ -10,7 +10,7 @@ is `Schema.number_names` and `Schema.category_names`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -89,13 +89,18 @@ class _Derived(NamedTuple):
 class Encoder:
     """Encodes rows of one schema with one vocabulary; compiled once, used by many threads."""
 
-    def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, schema: Schema, vocabulary: Vocabulary, catalogs: Sequence[CatalogTable] = ()
+    ) -> None:
+        """Compile an encoder; catalogs with aliases let values be found by other names."""
         self.schema = schema
         self.vocabulary = vocabulary
-        self._index: dict[str, dict[str | None, int]] = {
+        self._index: dict[str, Mapping[str | None, int]] = {
             name: {text: code for code, text in enumerate(vocabulary.get(name, ()))}
             for name in schema.category_names
         }
+        for key, table in _tables_with_aliases(schema, catalogs):
+            self._index[key] = _NameIndex(self._index[key], table)
         self._number_slot = {name: i for i, name in enumerate(schema.number_names)}
         self._category_slot = {name: i for i, name in enumerate(schema.category_names)}
         self._sent = {f.name: f for f in schema.inputs if f.derive is None}
@@ -285,6 +290,37 @@ class Encoder:
         return coded.lookup(codes, MISSING)
 
 
+class _NameIndex(Mapping[str | None, int]):
+    """The codes of known values, found by any name that a catalog has for them."""
+
+    def __init__(self, codes: Mapping[str | None, int], table: CatalogTable) -> None:
+        self._codes = codes
+        self._table = table
+        self._by_key: dict[str | None, int] = {}
+        for text, code in codes.items():
+            self._by_key.setdefault(table.key_of(text or ""), code)
+        # The catalog's own spelling, where it is a value itself, stands for all others.
+        self._by_key |= {key: codes[key] for key in table.keys if key in codes}
+        self._by_key.pop(None, None)
+
+    def __getitem__(self, name: str | None) -> int:
+        code = self._codes.get(name)
+        return self._by_key[self._table.key_of(name or "")] if code is None else code
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self._codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+
+def _tables_with_aliases(
+    schema: Schema, catalogs: Sequence[CatalogTable]
+) -> list[tuple[str, CatalogTable]]:
+    keys = {catalog.name: catalog.key for catalog in schema.catalogs}
+    return [(keys[t.name], t) for t in catalogs if t.aliases is not None and t.name in keys]
+
+
 def columns_by_name(schema: Schema, columns: Mapping[str, Column]) -> dict[str, Column]:
     """Return a data file's columns under the schema's names of features, facts and metrics.
 
@@ -312,7 +348,8 @@ def build_vocabulary(
     """Return the known values, sorted, of each of `schema.category_names`.
 
     They come from the table and from the catalogs: a hardware of which only the facts are
-    known is known, so that the graph can look the facts up.
+    known is known, so that the graph can look the facts up. What the table has under another
+    name of the catalog's keeps that name.
     """
     mine = columns_by_name(schema, columns) if named == "column" else columns
     tables = {table.name: table for table in catalogs}
@@ -322,10 +359,12 @@ def build_vocabulary(
             found[name].update(distinct(category_column(mine[name])[0]))
     for catalog in schema.catalogs:
         if catalog.name in tables:
-            found[catalog.key].update(tables[catalog.name].keys)
+            table = tables[catalog.name]
+            present = {table.key_of(value) for value in found[catalog.key]}
+            found[catalog.key].update(key for key in table.keys if key not in present)
             for fact in catalog.facts:
                 if not fact.is_numeric:
-                    found[fact.name].update(distinct(tables[catalog.name].texts(fact.name)))
+                    found[fact.name].update(distinct(table.texts(fact.name)))
     for feature in schema.features:
         if feature.derive is not None:
             read = derivation(feature.derive)

@@ -70,7 +70,7 @@ class Predictor:
     def __init__(self, manifest: Manifest, session: InferenceSession) -> None:
         self.manifest = manifest
         self.schema = manifest.schema_
-        self.encoder = Encoder(self.schema, manifest.vocabulary)
+        self.encoder = Encoder(self.schema, manifest.vocabulary, manifest.catalogs)
         self._session = session
         self._tables = manifest.quantiles.tables()
         self._log = np.array([metric.scale == "log" for metric in self.schema.metrics])

@@ -60,7 +60,8 @@ def train(
     progress("reading", 0.0, {"rows": snapshot.rows})
     columns = read_snapshot(snapshot, schema)
     vocabulary = build_vocabulary(schema, columns.features, catalogs, named="name")
-    encoded, _ = Encoder(schema, vocabulary).encode_table(columns.features, named="name")
+    encoder = Encoder(schema, vocabulary, catalogs)
+    encoded, _ = encoder.encode_table(columns.features, named="name")
     training = _training_set(schema, vocabulary, catalogs, encoded, columns)
     derived = derived_metrics(schema, encoded.numbers, columns.metrics)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from foretell.errors import Cancelled, InvalidInput, Violation
@@ -76,10 +77,12 @@ class TrainingSet:
         features = [f for f in self.schema.inputs if f.is_numeric]
         return [i for i, feature in enumerate(features) if feature.extrapolate]
 
-    @property
+    @cached_property
     def maskable(self) -> tuple[int, ...]:
         """The ids with so many values that an unknown one is something to learn about."""
-        return tuple(c for c in self.ids if self.sizes[c] >= _FEW_LEVELS)
+        # Of a catalog's names, the training may have seen a few.
+        seen = {c: len(np.unique(self.inputs.codes[:, c])) for c in self.ids}
+        return tuple(c for c in self.ids if seen[c] >= _FEW_LEVELS)
 
 
 @dataclass(frozen=True)

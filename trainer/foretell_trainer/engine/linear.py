@@ -180,14 +180,19 @@ def _one_hot(codes: Integers, values: Floats, size: int) -> scipy.sparse.csr_mat
 def _solve(
     design: scipy.sparse.csr_matrix, target: Floats, weights: Floats, penalties: Floats
 ) -> Floats:
+    solution = np.zeros(design.shape[1])
+    # Names that only the catalog knows, or another fold, have columns of zeros: no effect.
+    used = np.flatnonzero(design.getnnz(axis=0))
+    design = design[:, used] if len(used) < len(solution) else design
     weighted = scipy.sparse.diags(weights) @ design
-    gram = (design.T @ weighted).tocsr() + scipy.sparse.diags(penalties)
+    gram = (design.T @ weighted).tocsr() + scipy.sparse.diags(penalties[used])
     right = weighted.T @ target
-    if design.shape[1] <= _DENSE_LIMIT:
-        return np.asarray(scipy.linalg.solve(gram.toarray(), right, assume_a="pos"))
+    if len(used) <= _DENSE_LIMIT:
+        solution[used] = scipy.linalg.solve(gram.toarray(), right, assume_a="pos")
+        return solution
     scaling = scipy.sparse.diags(1 / gram.diagonal())
-    solution, _ = scipy.sparse.linalg.cg(gram, right, rtol=1e-8, maxiter=2000, M=scaling)
-    return np.asarray(solution)
+    solution[used], _ = scipy.sparse.linalg.cg(gram, right, rtol=1e-8, maxiter=2000, M=scaling)
+    return solution
 
 
 def _unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) -> LinearModel:
