@@ -78,9 +78,7 @@ class _Caller:
         return ended
 
 
-def unary(
-    target: Target, bodies: Sequence[bytes], *, in_flight: int, seconds: float
-) -> Seen:
+def unary(target: Target, bodies: Sequence[bytes], *, in_flight: int, seconds: float) -> Seen:
     """Keep so many calls in flight, over all connections, for so long."""
     with _callers(target, bodies, min(CONNECTIONS, in_flight)) as (callers, selector):
         began = time.perf_counter()
@@ -94,9 +92,7 @@ def unary(
         return _seen(callers, time.perf_counter() - began)
 
 
-def unary_at_rate(
-    target: Target, bodies: Sequence[bytes], *, rate: float, seconds: float
-) -> Seen:
+def unary_at_rate(target: Target, bodies: Sequence[bytes], *, rate: float, seconds: float) -> Seen:
     """Begin calls at a steady rate, whether or not earlier ones have ended.
 
     A call's latency counts from when it was due, so a server that stalls is charged for all

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from foretell.bundle import Manifest, read_manifest
 from foretell.catalog import CatalogTable, load_catalog
-from foretell.columns import Codes, Coded, Numbers
+from foretell.columns import Coded, Codes, Numbers
 from foretell.predictor import Predictor
 from foretell.registry import FolderRegistry
 from foretell.schema import Schema
@@ -132,7 +132,7 @@ def _fit(schema: Schema, scratch: Path, out: Path) -> None:
     )
     duration = (
         np.array([work[f] / speed[n] for f, n in zip(rows.function, rows.node, strict=True)])
-        * rows.argument ** 0.7
+        * rows.argument**0.7
         * random.lognormal(0, 0.15, _ROWS)
     )
     memory = 2000 + rows.payload_bytes / 200 * random.lognormal(0, 0.1, _ROWS)

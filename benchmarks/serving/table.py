@@ -61,4 +61,4 @@ def _asked(result: Result) -> str:
 
 def _cpu(result: Result) -> str:
     sides = (result.ours_cpu_us, result.theirs_cpu_us)
-    return " / ".join("–" if cpu is None else f"{cpu:.0f}" for cpu in sides)
+    return " / ".join("-" if cpu is None else f"{cpu:.0f}" for cpu in sides)

@@ -89,7 +89,7 @@ def latency(call: Callable[[bytes], object], bodies: Sequence[bytes], seconds: f
     turns = itertools.cycle(bodies)
 
     def turn() -> Sample:
-        took = []
+        took: list[float] = []
         end = time.perf_counter() + seconds
         while not took or time.perf_counter() < end:
             body = next(turns)

@@ -10,6 +10,7 @@ is `Schema.number_names` and `Schema.category_names`:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -68,6 +69,14 @@ class Encoded:
         return len(self.numbers)
 
 
+class EncodedRow(NamedTuple):
+    """One row as the graph takes it, in plain numbers; see `Encoded`."""
+
+    numbers: list[float]
+    categories: list[int]
+    unknown: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """A row of a table that cannot be used, and why; rows are counted from 0."""
@@ -109,11 +118,20 @@ class Encoder:
         self._derived = tuple(
             self._compile(f, f.derive) for f in schema.features if f.derive is not None
         )
-        self._no_numbers = np.full((1, len(schema.number_names)), np.nan)
-        self._no_categories = np.full((1, len(schema.category_names)), MISSING, dtype=np.int64)
+        self._no_numbers = [math.nan] * len(schema.number_names)
+        self._no_categories = [MISSING] * len(schema.category_names)
 
     def encode(self, features: Mapping[str, Value]) -> Encoded:
-        """Return one row. None and absent names are missing.
+        """Return one row; see `encode_row`."""
+        numbers, categories, unknown = self.encode_row(features)
+        return Encoded(
+            np.array([numbers], dtype=np.float64),
+            np.array([categories], dtype=np.int64),
+            (unknown,),
+        )
+
+    def encode_row(self, features: Mapping[str, Value]) -> EncodedRow:
+        """Return one row as plain numbers. None and absent names are missing.
 
         Raises InvalidInput with every violation: a required feature that is missing, a name
         that the schema does not have, a wrong type, NaN, infinity, a number out of range.
@@ -128,26 +146,26 @@ class Encoder:
                     continue
                 is_number, slot, read = slots[name]
                 if is_number:
-                    numbers[0, slot] = read(value)
+                    numbers[slot] = read(value)
                 else:
                     code = read(value)
                     if code == UNKNOWN:
                         unknown.append(name)
                     else:
-                        categories[0, slot] = code
+                        categories[slot] = int(code)
             for name in self._required:
                 if features.get(name) in (None, ""):
                     raise ValueError(name)
         except (KeyError, TypeError, ValueError):
             raise InvalidInput(self.violations(features)) from None
         for derived in self._derived:
-            code = self._derive(derived, int(categories[0, derived.source]), features)
+            code = self._derive(derived, categories[derived.source], features)
             if code == UNKNOWN:
                 unknown.append(derived.name)
             else:
-                categories[0, derived.target] = code
+                categories[derived.target] = code
         unknown.sort(key=self._category_slot.__getitem__)
-        return Encoded(numbers, categories, (tuple(unknown),))
+        return EncodedRow(numbers, categories, tuple(unknown))
 
     def violations(self, features: Mapping[str, Value]) -> tuple[Violation, ...]:
         """Return everything that is wrong with a row; fields are like `features[payload]`."""
@@ -254,8 +272,8 @@ class Encoder:
     def _encode_rows(
         self, columns: Mapping[str, Column], rows: int, *, strict: bool
     ) -> tuple[Encoded, list[Trouble]]:
-        numbers = np.full((rows, self._no_numbers.shape[1]), np.nan)
-        categories = np.full((rows, self._no_categories.shape[1]), MISSING, dtype=np.int64)
+        numbers = np.full((rows, len(self._no_numbers)), np.nan)
+        categories = np.full((rows, len(self._no_categories)), MISSING, dtype=np.int64)
         limit = MAX_VIOLATIONS if strict else None
         troubles = _missing_columns(self._required, columns, rows)
         texts: dict[str, Coded] = {}

@@ -22,7 +22,9 @@ from foretell.errors import InvalidInput, NotFound, Violation
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_LARGEST_EXPONENT = 700.0  # exp() of more is infinite, and no metric is
+LARGEST_EXPONENT = 700.0
+"""exp() of more is infinite, and no metric is."""
+
 _REMEMBERED_LEVELS = 256
 _FEW = 64
 
@@ -86,31 +88,27 @@ class QuantileTables:
         """
         first = metric or 0
         if z.size <= _FEW:
-            # One row is what schedulers ask most; plain floats are 20 times faster there.
+            # For so few cells, plain floats are faster than arrays.
             rows = zip(table.tolist(), z.tolist(), strict=True)
             cells = [
-                [self._invert(which[m], first + m, v) for m, v in enumerate(row)]
+                [self.plain[which[m]][first + m].probability(v) for m, v in enumerate(row)]
                 for which, row in rows
             ]
             return np.array(cells, dtype=np.float64).reshape(z.shape)
         return self._invert_many(table, np.arange(first, first + z.shape[1]), z)
 
-    # MUST compute the same as _invert_many; a test compares them.
-    def _invert(self, table: int, metric: int, z: float) -> float:
-        levels, values = self._level_list, self._value_lists[table][metric]
-        i = bisect_right(values, z) - 1
-        if 0 <= i < len(levels) - 1:
-            share = (z - values[i]) / (values[i + 1] - values[i])
-            return min(levels[i] + share * (levels[i + 1] - levels[i]), levels[i + 1])
-        side = 0 if i < 0 else -1
-        slope = float(self.tails[side][table, metric])
-        if slope <= 0:
-            # A flat tail has no more mass: what lies beyond it has probability 0 or 1.
-            return 0.0 if i < 0 else 1.0
-        odds = _logit(levels[side]) + (z - values[side]) / slope
-        if odds < -_LARGEST_EXPONENT:
-            return 0.0
-        return 1 / (1 + math.exp(-min(odds, _LARGEST_EXPONENT)))
+    @cached_property
+    def plain(self) -> list[list[Residual]]:
+        """The tables as plain numbers, [T][M]."""
+        levels = [float(level) for level in self.levels]
+        low, high = (side.tolist() for side in self.tails)
+        return [
+            [
+                Residual(levels, values, (low[t][m], high[t][m]))
+                for m, values in enumerate(by_metric)
+            ]
+            for t, by_metric in enumerate(self.values.tolist())
+        ]
 
     def _invert_many(self, table: Integers, columns: Integers, z: Floats) -> Floats:
         levels, passed = self.levels, self._passed(table, columns, z)
@@ -150,13 +148,45 @@ class QuantileTables:
         """The positions of the metrics, [M]."""
         return np.arange(self.values.shape[1])
 
-    @cached_property
-    def _level_list(self) -> list[float]:
-        return [float(level) for level in self.levels]
 
-    @cached_property
-    def _value_lists(self) -> list[list[list[float]]]:
-        return [[[float(v) for v in row] for row in table] for table in self.values]
+class Residual:
+    """One table's distribution of one metric's residual, in plain numbers: for a single row.
+
+    One row is what schedulers ask most, and there an array costs twenty times the arithmetic.
+    """
+
+    __slots__ = ("_last", "_levels", "_odds", "_slopes", "_values")
+
+    def __init__(
+        self, levels: list[float], values: list[float], slopes: tuple[float, float]
+    ) -> None:
+        self._levels = levels
+        self._values = values
+        self._slopes = slopes
+        self._odds = (_logit(levels[0]), _logit(levels[-1]))
+        self._last = len(levels) - 1
+
+    # MUST compute the same as QuantileTables._invert_many; a test compares them.
+    def probability(self, z: float) -> float:
+        """Return P(residual ≤ z)."""
+        levels, values = self._levels, self._values
+        i = bisect_right(values, z) - 1
+        if 0 <= i < self._last:
+            low, left = levels[i], values[i]
+            high = levels[i + 1]
+            share = low + (z - left) / (values[i + 1] - left) * (high - low)
+            return share if share < high else high
+        return self._beyond(z, 0 if i < 0 else 1)
+
+    def _beyond(self, z: float, side: int) -> float:
+        slope = self._slopes[side]
+        if slope <= 0:
+            # A flat tail has no more mass: what lies beyond it has probability 0 or 1.
+            return float(side)
+        odds = self._odds[side] + (z - self._values[-side]) / slope
+        if odds < -LARGEST_EXPONENT:
+            return 0.0
+        return 1 / (1 + math.exp(-min(odds, LARGEST_EXPONENT)))
 
 
 @dataclass(frozen=True)
@@ -273,8 +303,8 @@ class Forecasts:
 
     def _value(self, raw: Floats) -> Floats:
         if self.log.all():
-            return np.exp(np.minimum(raw, _LARGEST_EXPONENT))
-        exponents = np.minimum(np.where(self.log, raw, 0.0), _LARGEST_EXPONENT)
+            return np.exp(np.minimum(raw, LARGEST_EXPONENT))
+        exponents = np.minimum(np.where(self.log, raw, 0.0), LARGEST_EXPONENT)
         return np.where(self.log, np.exp(exponents), raw)
 
 
@@ -283,8 +313,8 @@ def _logit(level: float) -> float:
 
 
 def _expit(odds: Floats) -> Floats:
-    bounded = np.clip(odds, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
-    return np.where(odds < -_LARGEST_EXPONENT, 0.0, 1 / (1 + np.exp(-bounded)))
+    bounded = np.clip(odds, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    return np.where(odds < -LARGEST_EXPONENT, 0.0, 1 / (1 + np.exp(-bounded)))
 
 
 def _check(name: str, level: float) -> None:

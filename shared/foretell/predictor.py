@@ -5,17 +5,19 @@ ONNX Runtime is imported when the first predictor is loaded, never with this mod
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.bundle import INPUTS, MODEL_FILE, OUTPUTS, Manifest, read_file, read_manifest
 from foretell.columns import Codes, Numbers
-from foretell.encoding import Encoded, Encoder
+from foretell.encoding import Encoded, EncodedRow, Encoder
 from foretell.errors import BundleRejected
 from foretell.forecast import Forecasts
 from foretell.schema import Schema
@@ -44,6 +46,16 @@ class Outputs:
     support: NDArray[np.float64]
     table: NDArray[np.int64]
     rows: NDArray[np.float64]
+
+
+class RowOutputs(NamedTuple):
+    """What the graph answers about one row, in plain numbers: [M], [M], one, [M] and [G]."""
+
+    location: list[float]
+    scale: list[float]
+    support: float
+    table: list[int]
+    rows: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class Predictor:
         self._ids = [i for i, group in enumerate(manifest.groups) if len(group) == 1]
         names = manifest.quantiles.table_names
         self._is_repeat = np.array([name.startswith("repeat") for name in names])
+        # Empty where no table is for repeats: nothing to look up then.
+        self._is_repeat_table = self._is_repeat.tolist() if self._is_repeat.any() else []
         self._tier_names = np.array(TIERS, dtype=object)
 
     @classmethod
@@ -106,17 +120,27 @@ class Predictor:
         """The bundle's version, which every answer names."""
         return self.manifest.version
 
+    def run_rows(self, rows: Sequence[EncodedRow]) -> list[RowOutputs]:
+        """Return the graph's outputs for a few rows, in plain numbers, from one run."""
+        numbers = np.array([row.numbers for row in rows], dtype=np.float64)
+        categories = np.array([row.categories for row in rows], dtype=np.int64)
+        outputs = self._run(numbers, categories)
+        return list(map(RowOutputs._make, zip(*(o.tolist() for o in outputs), strict=True)))
+
+    def tier_of(self, outputs: RowOutputs) -> str:
+        """Return the tier of one row; see `Prediction.tier`."""
+        if self._is_repeat_table and all(self._is_repeat_table[t] for t in outputs.table):
+            return "repeat"
+        fewest = min((outputs.rows[i] for i in self._ids), default=math.inf)
+        if fewest <= 0:
+            return "cold"
+        return "few-shot" if fewest < FEW_SHOT_ROWS else "warm"
+
     def run(self, numbers: Numbers, categories: Codes) -> Outputs:
         """Return the graph's outputs for encoded rows, running it in runs of a few rows."""
         starts = range(0, max(len(numbers), 1), ROWS_AT_ONCE)
         parts = [
-            self._session.run(
-                OUTPUTS,
-                {
-                    "numbers": numbers[i : i + ROWS_AT_ONCE],
-                    "categories": categories[i : i + ROWS_AT_ONCE],
-                },
-            )
+            self._run(numbers[i : i + ROWS_AT_ONCE], categories[i : i + ROWS_AT_ONCE])
             for i in starts
         ]
         whole = (
@@ -161,6 +185,10 @@ class Predictor:
                 why = f"golden rows: {name} is not what the manifest says"
                 raise BundleRejected(self.version, why)
 
+    def _run(self, numbers: Numbers, categories: Codes) -> Any:  # noqa: ANN401 -- ONNX Runtime's
+        return self._session.run(OUTPUTS, {"numbers": numbers, "categories": categories})
+
+    # MUST agree with tier_of; a test compares them.
     def _tiers(self, outputs: Outputs) -> list[str]:
         ids = outputs.rows[:, self._ids]
         fewest = ids.min(axis=1) if self._ids else np.full(len(ids), np.inf)
