@@ -34,7 +34,8 @@ catalog_option = click.option(
     "catalogs",
     multiple=True,
     metavar="NAME=FILE",
-    help="A table of facts, such as hardware=hardware.csv; may be given many times.",
+    help="A table of facts, such as hardware=hardware.csv; may be given many times. The file "
+    "`builtin` is the catalog that ships with Foretell.",
 )
 
 

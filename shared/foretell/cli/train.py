@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from foretell.bundle import Manifest
     from foretell.registry import FolderRegistry
+
+
+_MOST_NAMES = 10
 
 
 @click.command(short_help="Train from files, in this process, and publish.")
@@ -144,6 +147,22 @@ def _as_json(result: _Result, place: FolderRegistry, seconds: float) -> dict[str
     }
 
 
+def _what_catalogs_knew(manifest: Manifest) -> Iterator[str]:
+    """Yield, for each catalog that knows anything, which names it read otherwise or not at all."""
+    keys = {catalog.name: catalog.key for catalog in manifest.schema_.catalogs}
+    for table in filter(len, manifest.catalogs):
+        values = manifest.vocabulary[keys[table.name]]
+        found = {value: table.key_of(value) for value in values}
+        read = [f"{value} as {key}" for value, key in found.items() if key not in (None, value)]
+        without = [value for value, key in found.items() if key is None]
+        if read:
+            yield f"catalog {table.name}: read {', '.join(read)}"
+        if without:
+            yield f"catalog {table.name}: no facts about {', '.join(without[:_MOST_NAMES])}" + (
+                f" and {len(without) - _MOST_NAMES} more" if len(without) > _MOST_NAMES else ""
+            )
+
+
 def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
     manifest, report = result.manifest, result.report
     workload = manifest.workload
@@ -155,6 +174,8 @@ def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
         click.echo(f"columns not used: {', '.join(report.unused_columns)}")
     if report.absent_columns:
         click.echo(f"columns of the schema that the files lack: {', '.join(report.absent_columns)}")
+    for line in _what_catalogs_knew(manifest):
+        click.echo(line)
     for conflict in result.conflicts:
         click.echo(f"two values for one fact, the later is used: {conflict}")
     click.echo(f"published {manifest.version} as current in {place.root}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from foretell.catalog import empty_catalog, load_catalog
+from foretell.catalog import CatalogTable, empty_catalog, load_catalog
+from foretell.encoding import Encoder, build_vocabulary
 from foretell.errors import InvalidInput
 from foretell.schema import Schema
 
@@ -70,3 +71,44 @@ def test_an_empty_catalog_knows_nothing(schema: Schema) -> None:
     assert len(table) == 0
     assert set(table.facts) == {"cores", "vendor", "runtime_kind", "ecc"}
     assert table.numbers("cores").shape == (0,)
+
+
+def machines(schema: Schema, aliases: list[str] | None) -> CatalogTable:
+    """Return two machines, with other names if they have any."""
+    columns: dict[str, list[str]] = {"machine": ["Big One", "Big-Two"], "cores": ["64", "8"]}
+    if aliases is not None:
+        columns["aliases"] = aliases
+    return load_catalog(schema.catalog("machines"), columns)
+
+
+def test_names_are_exact_unless_there_are_aliases(schema: Schema) -> None:
+    """Only a catalog with a column of aliases takes other spellings for the same name."""
+    exact, lenient = machines(schema, None), machines(schema, ["huge; b1", ""])
+    assert exact.rows_for(["Big One", "big_one", "huge"]).tolist() == [0, -1, -1]
+    names = ["Big One", "big_one", "huge", "HUGE", "b1", "BIG two", "b2", None]
+    assert lenient.rows_for(names).tolist() == [0, 0, 0, 0, 0, 1, -1, -1]
+    assert lenient.describe("b1") == {"cores": 64.0}
+
+
+def test_an_alias_of_two_keys_is_refused(schema: Schema) -> None:
+    """Another name may belong to one key only; the error has the row and the name."""
+    with pytest.raises(InvalidInput, match="'huge' is another name of both") as caught:
+        machines(schema, ["huge", "huge"])
+    assert caught.value.violations[0].field == "machines.aliases[1]"
+
+
+def test_the_same_machine_under_another_name_is_the_same_value(schema: Schema) -> None:
+    """What the data calls it stays its name; all others, the catalog's included, find it."""
+    catalog = machines(schema, ["huge", "small"])
+    table = {"machine": ["HUGE", "HUGE"], "scene": ["x", "y"]}
+    vocabulary = build_vocabulary(schema, table, [catalog])
+    assert vocabulary["machine"] == ("Big-Two", "HUGE")
+    encoder = Encoder(schema, vocabulary, [catalog])
+    names = ["HUGE", "huge", "Big One", "BIG TWO", "other"]
+    column = schema.category_names.index("machine")
+    encoded = encoder.encode_columns({"machine": names, "scene": ["x"] * 5}, 5)
+    assert encoded.categories[:, column].tolist() == [1, 1, 1, 0, -1]
+    assert "machine" in encoded.unknown[4]
+    assert "machine" not in encoded.unknown[1]
+    one = encoder.encode({"machine": "big_one", "scene": "x"})
+    assert one.categories[0, column] == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from foretell.errors import InvalidInput, NotFound
 from foretell.schema import Schema
+from foretell.schema_file import builtin_schemas
 from foretell_trainer.catalogs import (
     catalog_from_file,
     catalogs_from_files,
@@ -70,3 +71,39 @@ def test_bad_catalogs_are_refused(schema: Schema, tmp_path: Path) -> None:
         catalog_from_file(schema, "tasks", twice)
     with pytest.raises(NotFound, match="tasks"):
         catalog_from_file(schema, "nodes", twice)
+
+
+def test_other_names_are_stored_with_the_facts(
+    schema: Schema, store: Store, tmp_path: Path
+) -> None:
+    """A catalog with aliases keeps them in the store and when it is merged with another."""
+    file = tmp_path / "named.csv"
+    file.write_text("task,code_bytes,aliases\nfib,10,fibonacci;f\nsort,20,\n")
+    named = catalog_from_file(schema, "tasks", file)
+    store_catalog(store, "runs", named)
+    store_catalog(
+        store, "runs", catalog_from_file(schema, "tasks", catalog_file(tmp_path, "x,1,\n"))
+    )
+    (stored,) = stored_catalogs(store, schema)
+    assert [stored.key_of(name) for name in ("f", "Fibonacci", "sort", "x")] == [
+        *("fib", "fib", "sort", "x")
+    ]
+    plain = catalog_file(tmp_path, "fib,11,c\n")
+    (merged,), _ = catalogs_from_files(schema, [("tasks", file), ("tasks", plain)])
+    assert merged.describe("fibonacci") == {"code_bytes": 11.0, "language": "c"}
+
+
+def test_the_shipped_catalog_is_used_until_there_is_another(store: Store, tmp_path: Path) -> None:
+    """Training on `inference` knows the shipped hardware; a file or a stored row replaces it."""
+    inference = builtin_schemas()["inference"]
+    (tmp_path / "mine.csv").write_text("hardware,memory_gb\nboard,8\n")
+    mine = [("hardware", tmp_path / "mine.csv")]
+    shipped = stored_catalogs(store, inference)[0]
+    assert shipped == catalogs_from_files(inference, [])[0][0]
+    assert shipped.describe("Tesla T4")["memory_gb"] == 16.0
+    assert catalogs_from_files(inference, mine)[0][0].keys == ("board",)
+    both, _ = catalogs_from_files(inference, [("hardware", Path("builtin")), *mine])
+    assert both[0].describe("Tesla T4")["memory_gb"] == 16.0
+    assert both[0].describe("board") == {"memory_gb": 8.0}
+    store_catalog(store, "inference", catalog_from_file(inference, *mine[0]))
+    assert stored_catalogs(store, inference)[0].keys == ("board",)
