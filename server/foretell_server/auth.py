@@ -9,7 +9,12 @@ from foretell.errors import InvalidInput, PermissionDenied, Unauthenticated, Vio
 from foretell.settings import Settings
 
 ADMIN_METHODS = frozenset(
-    {"foretell.v1.ModelService/Retrain", "foretell.v1.ModelService/CancelJob"}
+    {
+        "foretell.v1.ModelService/Retrain",
+        "foretell.v1.ModelService/CancelJob",
+        "inference.GRPCInferenceService/RepositoryModelLoad",
+        "inference.GRPCInferenceService/RepositoryModelUnload",
+    }
 )
 """The calls that want a token; forecasts, reports and reading do not."""
 

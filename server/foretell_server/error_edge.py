@@ -57,7 +57,7 @@ class ErrorEdge:
             self._room_of(name),
             self._meters.method(name),
         )
-        workload_of = _workload_reader(kind)
+        workload_of, rows_of = _workload_reader(kind), _rows_reader(kind)
 
         async def call(raw: bytes, context: ServicerContext) -> bytes:
             began = time.perf_counter()
@@ -80,7 +80,10 @@ class ErrorEdge:
             finally:
                 room.taken -= 1
                 meter.in_flight -= 1
-            meter.answered(workload_of(request), time.perf_counter() - began)
+            rows = rows_of(request)
+            meter.answered(workload_of(request), time.perf_counter() - began, rows)
+            if rows > 1:
+                meter.batches.add(rows)
             if self._journal is not None:
                 self._note(name, context, began, workload_of(request), response)
             return answer
@@ -211,3 +214,13 @@ def _workload_reader(kind: type[Message]) -> Callable[[Any], str]:
             read = attrgetter(name)
             return lambda request: "" if request is None else read(request)
     return lambda _request: ""
+
+
+def _rows_reader(kind: type[Message]) -> Callable[[Any], int]:
+    """Return what reads how many rows a request is about; 1 where it does not say."""
+    fields = kind.DESCRIPTOR.fields_by_name
+    if "row_count" in fields:
+        return attrgetter("row_count")
+    if "raw_input_contents" in fields:
+        return lambda request: int(request.inputs[0].shape[0])
+    return lambda _request: 1

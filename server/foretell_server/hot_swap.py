@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
@@ -46,6 +46,7 @@ class HotSwap:
         poll_s: float,
         on_change: Callable[[], None],
         meters: Meters,
+        announce: Callable[[str], Awaitable[None]],
     ) -> None:
         self._registry = registry
         self._shelf = shelf
@@ -54,6 +55,7 @@ class HotSwap:
         self._poll_s = poll_s
         self._on_change = on_change
         self._meters = meters
+        self._announce = announce
         self._wake = asyncio.Event()
         self._tried: dict[tuple[str, str], FileStamp] = {}
         self._unreadable: set[str] = set()
@@ -111,8 +113,13 @@ class HotSwap:
             names = await self._guarded("", self._registry.workloads) or []
             self._shelf.known = frozenset((*builtin_schemas(), *names))
             for name in names:
+                unloaded = await self._guarded(name, partial(self._registry.is_unloaded, name))
+                if unloaded:
+                    self._take_off(name)
+                    continue
                 aliases = await self._guarded(name, partial(self._registry.aliases, name))
                 if aliases is not None:
+                    self._shelf.unloaded -= {name}
                     await self._follow_one(name, aliases)
             self._on_change()
 
@@ -136,6 +143,41 @@ class HotSwap:
                 raise found.error()
             self._shelf.pin(found)
             return found
+
+    async def unload(self, workload: str) -> None:
+        """Have a workload answer no more, here at once and wherever the registry is served.
+
+        Raises NotFound or NoBundle when nothing answers for it anyway.
+        """
+        if workload not in self._shelf.unloaded:
+            self._shelf.find(workload)
+        await self._change(workload, self._registry.unload)
+
+    async def load(self, workload: str) -> None:
+        """Have a workload answer again, and with what the registry calls current by now.
+
+        Raises NotFound, NoBundle, or BundleRejected when the current bundle is refused.
+        """
+        await self._change(workload, self._registry.load)
+        live = self._shelf.find(workload)
+        aliases = await self._guarded(workload, lambda: self._registry.aliases(workload))
+        refusal = self._shelf.refusals.get((workload, (aliases or {}).get("current", "")))
+        if refusal is not None and (live is None or live.version != refusal.version):
+            raise refusal.error()
+
+    async def _change(self, workload: str, change: Callable[[str, str, str], None]) -> None:
+        try:
+            await self._in_thread(lambda: change(workload, "admin", "asked for by a call"))
+        except OSError as error:
+            raise Unavailable("the registry", str(error)) from error
+        await self.reconcile()
+        with suppress(Unavailable):  # the others look by themselves, a little later
+            await self._announce(workload)
+
+    def _take_off(self, workload: str) -> None:
+        before = self._shelf.take_off(workload)
+        if before is not None:
+            _log.info("workload is unloaded", workload=workload, bundle_version=before.version)
 
     async def _guarded(self, part: str, read: Callable[[], _T]) -> _T | None:
         """Read something of the registry in a thread; None, logged once, when it cannot be."""

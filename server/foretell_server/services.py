@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
 from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from foretell_server.error_edge import ErrorEdge
+from foretell_server.inference import service_pb2
 
-_FILES = (prediction_pb2, observation_pb2, model_pb2, health_pb2)
+_FILES = (prediction_pb2, observation_pb2, model_pb2, health_pb2, service_pb2)
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     service.full_name: service
@@ -32,7 +34,25 @@ def add_services(server: grpc.aio.Server, servicers: Mapping[str, Any], edge: Er
             for method in service.methods
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
+    names = (*SERVICES, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server, _one_pool((*_FILES, reflection_pb2)))
+
+
+def _one_pool(files: Iterable[Any]) -> DescriptorPool:
+    """Return one pool with the protos of all these modules, wherever each of them is kept."""
+    pool = DescriptorPool()
+    added: set[str] = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in added:
+            added.add(file.name)
+            for dependency in file.dependencies:
+                add(dependency)
+            pool.AddSerializedFile(file.serialized_pb)
+
+    for module in files:
+        add(module.DESCRIPTOR)
+    return pool
 
 
 def _handler(

@@ -20,8 +20,9 @@ from foretell_server.control_plane import ControlPlane
 from foretell_server.data_plane import DataPlane
 from foretell_server.drain import Drain
 from foretell_server.error_edge import ErrorEdge
-from foretell_server.health import Health, HealthServicer
+from foretell_server.health import SERVING, Health, HealthServicer
 from foretell_server.hot_swap import HotSwap
+from foretell_server.inference.service import InferenceService
 from foretell_server.listening import listen, server_options
 from foretell_server.outbox import Outbox
 from foretell_server.reporting import Reporter
@@ -101,7 +102,9 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             poll_s=settings.registry_poll_s,
             on_change=lambda: health.update(shelf.state()),
             meters=meters,
+            announce=lambda workload: jobs.announce(workload, "", ""),
         )
+        plane = DataPlane(settings.max_rows_per_call, settings.max_message_bytes)
         meters.show(
             Reading(
                 "foretell_queue_depth",
@@ -113,7 +116,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             "foretell.v1.PredictionService": PredictionService(
                 shelf,
                 swap,
-                DataPlane(settings.max_rows_per_call, settings.max_message_bytes),
+                plane,
                 predicting,
                 drain,
             ),
@@ -130,6 +133,15 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
                     executor=blocking,
                 ),
                 drain,
+            ),
+            "inference.GRPCInferenceService": InferenceService(
+                shelf=shelf,
+                swap=swap,
+                plane=plane,
+                executor=predicting,
+                drain=drain,
+                meters=meters,
+                is_ready=lambda: health.status("") == SERVING,
             ),
             "grpc.health.v1.Health": HealthServicer(health),
         }

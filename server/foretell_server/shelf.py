@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from foretell.bundle import Manifest
-from foretell.errors import BundleRejected, NoBundle, NotFound
+from foretell.errors import BundleRejected, NoBundle, NotFound, Unavailable
 from foretell.predictor import Predictor
 
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan, compile_plan
@@ -91,6 +91,8 @@ class Shelf:
     pinned: Mapping[tuple[str, str], LiveBundle] = field(default_factory=dict)
     """Bundles that callers asked for by version, by workload and version; the oldest goes."""
     refusals: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
+    unloaded: frozenset[str] = frozenset()
+    """Workloads that somebody asked not to answer; they are not in `live`."""
     swaps: int = 0
     refused: int = 0
     """How often a bundle was refused since the process began."""
@@ -100,13 +102,16 @@ class Shelf:
     def find(self, workload: str, version: str = "") -> LiveBundle | None:
         """Return the bundle that has to answer, None if that version is not loaded.
 
-        Raises NotFound for an unknown workload, NoBundle if nothing answers for it yet.
+        Raises NotFound for an unknown workload, NoBundle if nothing answers for it yet, and
+        Unavailable for one that was unloaded.
         """
         live = self.live.get(workload)
         if live is not None and (not version or version == live.version):
             return live
         if live is None and workload not in self.known:
             raise NotFound("workload", workload, sorted({*self.known, *self.live}))
+        if workload in self.unloaded:
+            raise Unavailable(f"workload {workload!r}", "it was unloaded; load it again to use it")
         if not version:
             raise NoBundle(workload)
         return self.pinned.get((workload, version))
@@ -121,6 +126,14 @@ class Shelf:
         self.live = {**self.live, bundle.workload: bundle}
         self.swaps += 1
         self.forgive(bundle.workload, bundle.version)
+        return before
+
+    def take_off(self, workload: str) -> LiveBundle | None:
+        """Let a workload answer no more; return the bundle that did. What is in flight ends."""
+        before = self.live.get(workload)
+        self.unloaded |= {workload}
+        self.live = {name: bundle for name, bundle in self.live.items() if name != workload}
+        self.pinned = {key: bundle for key, bundle in self.pinned.items() if key[0] != workload}
         return before
 
     def pin(self, bundle: LiveBundle) -> None:

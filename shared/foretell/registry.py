@@ -6,6 +6,7 @@ A folder registry looks like this; readers never see half a file:
     <root>/<workload>/bundles/<version>/           model.onnx and manifest.json
     <root>/<workload>/aliases.json                 {"current": …, "previous": …, "candidate": …}
     <root>/<workload>/history.jsonl                who did what, when and why
+    <root>/<workload>/unloaded                     there while no server is to answer
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
 
 Alias = Literal["current", "candidate", "previous"]
-Action = Literal["publish", "promote", "rollback"]
+Action = Literal["publish", "promote", "rollback", "unload", "load"]
 
 SCHEMA_NAMES = ("schema.yaml", "schema.yml", "schema.toml")
 
@@ -76,6 +77,15 @@ class Registry(Protocol):
 
     def rollback(self, workload: str, who: str, why: str) -> str:
         """Make `previous` current again, and return it; the two change places."""
+
+    def unload(self, workload: str, who: str, why: str) -> None:
+        """Have no server answer for a workload until it is loaded again."""
+
+    def load(self, workload: str, who: str, why: str) -> None:
+        """Take an `unload` back; does nothing without one."""
+
+    def is_unloaded(self, workload: str) -> bool:
+        """Return whether no server is to answer for a workload."""
 
 
 class FolderRegistry:
@@ -204,6 +214,29 @@ class FolderRegistry:
             self._set_current(workload, version, "rollback", who, why)
         return version
 
+    def unload(self, workload: str, who: str, why: str) -> None:
+        """Have no server answer for a workload until it is loaded again."""
+        self._require(workload)
+        with self._locked(workload):
+            if not self.is_unloaded(workload):
+                _write_atomically(self._unloaded(workload), "")
+                self._log(workload, _entry("unload", who, why))
+
+    def load(self, workload: str, who: str, why: str) -> None:
+        """Take an `unload` back; does nothing without one."""
+        if not self.is_unloaded(workload):
+            return
+        with self._locked(workload):
+            self._unloaded(workload).unlink(missing_ok=True)
+            self._log(workload, _entry("load", who, why))
+
+    def is_unloaded(self, workload: str) -> bool:
+        """Return whether no server is to answer for a workload."""
+        return bool(_WORKLOAD.match(workload)) and self._unloaded(workload).exists()
+
+    def _unloaded(self, workload: str) -> Path:
+        return self.root / workload / "unloaded"
+
     def _require(self, workload: str) -> None:
         if not _WORKLOAD.match(workload) or not (self.root / workload).is_dir():
             raise NotFound("workload", workload, self.workloads())
@@ -281,7 +314,7 @@ class FolderRegistry:
 
 
 def _entry(
-    action: Action, who: str, why: str, *, to: str, old: str | None = None
+    action: Action, who: str, why: str, *, to: str | None = None, old: str | None = None
 ) -> dict[str, str | None]:
     return {"action": action, "who": who, "why": why, "from": old, "to": to}
 

@@ -49,6 +49,17 @@ class Census:
             ),
         )
         yield Family(
+            "foretell_rows_total",
+            "counter",
+            "Rows that were answered; a request that is not a batch has one.",
+            tuple(
+                Sample(labelled(method=m.name, workload=workload), tally.rows)
+                for m in methods
+                for (workload, _), tally in list(m.tallies.items())
+                if tally.rows and workload
+            ),
+        )
+        yield Family(
             "foretell_request_duration_seconds",
             "histogram",
             "Time inside the server, from request to answer.",

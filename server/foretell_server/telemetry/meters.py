@@ -53,6 +53,8 @@ class Tally:
 
     count: int = 0
     seconds: float = 0.0
+    rows: int = 0
+    """Rows that were asked about; a request without rows is about one."""
 
 
 class MethodMeter:
@@ -86,12 +88,12 @@ class MethodMeter:
         """By workload and gRPC status."""
         self._knows = knows
 
-    def answered(self, workload: str, seconds: float) -> None:
+    def answered(self, workload: str, seconds: float, rows: int = 1) -> None:
         """Count a request that was answered; `workload` is empty where there is none."""
         latency = self.latency
         latency.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
         latency.total += seconds
-        self._tally(workload, OK, seconds)
+        self._tally(workload, OK, seconds, rows)
 
     def refused(self, workload: str, status: str, seconds: float) -> None:
         """Count a request that ended with an error, under the name of its gRPC status.
@@ -100,20 +102,21 @@ class MethodMeter:
         and each one would be kept for good.
         """
         self.latency.add(seconds)
-        self._tally(workload if self._knows(workload) else "", status, seconds)
+        self._tally(workload if self._knows(workload) else "", status, seconds, 0)
 
     def stream_ended(self, status: str) -> None:
         """Count a stream that ended, under the name of its gRPC status."""
         self.open_streams -= 1
         self.ended_streams[status] = self.ended_streams.get(status, 0) + 1
 
-    def _tally(self, workload: str, status: str, seconds: float) -> None:
+    def _tally(self, workload: str, status: str, seconds: float, rows: int) -> None:
         key = (workload, status)
         tally = self.tallies.get(key)
         if tally is None:
             tally = self.tallies[key] = Tally()
         tally.count += 1
         tally.seconds += seconds
+        tally.rows += rows
 
 
 @dataclass(frozen=True, slots=True)
