@@ -9,15 +9,19 @@ Questions and answers are plain values. Nothing here knows a transport.
 from foretell.decide.curve import BestPoint, CurveAnswer, CurveMetric
 from foretell.decide.decider import Bounds, Decider
 from foretell.decide.matrix import MatrixPlan, MatrixSlice
+from foretell.decide.placing.results import Assigned, NodeLoad, Placement, Unplaced
 from foretell.decide.questions import (
     Accounting,
     Axis,
     Candidate,
     Configuration,
     Curve,
+    Item,
     Limit,
     Matrix,
+    Node,
     Objective,
+    Place,
     Recommend,
     Term,
     WhatIf,
@@ -35,6 +39,7 @@ from foretell.decide.what_if import Comparison, Difference, Side
 
 __all__ = [
     "Accounting",
+    "Assigned",
     "Axis",
     "BestPoint",
     "Bounds",
@@ -49,17 +54,23 @@ __all__ = [
     "Estimate",
     "Excluded",
     "Infeasible",
+    "Item",
     "Limit",
     "LimitCheck",
     "Matrix",
     "MatrixPlan",
     "MatrixSlice",
+    "Node",
+    "NodeLoad",
     "Objective",
+    "Place",
+    "Placement",
     "Ranked",
     "Recommend",
     "Recommendation",
     "Regret",
     "Side",
     "Term",
+    "Unplaced",
     "WhatIf",
 ]

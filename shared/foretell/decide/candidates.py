@@ -19,7 +19,7 @@ from foretell.parsing import Value, category_text
 from foretell.predictor import Predictor
 
 USUAL_FEATURES = ("hardware", "node")
-"""What candidates are values of, unless the question says otherwise."""
+"""What candidates are values of, unless the question says otherwise; nodes, the other way."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,24 @@ class Candidates:
         return np.column_stack(columns)
 
 
-def candidate_feature(predictor: Predictor, named: str, note: Violations) -> str:
-    """Return the category that candidates are values of; "" once what is wrong is noted."""
+def place_feature(
+    predictor: Predictor,
+    named: str,
+    field: str,
+    note: Violations,
+    usual_first: Sequence[str] = USUAL_FEATURES,
+) -> str:
+    """Return the category that says where work runs; "" once what is wrong is noted."""
     schema = predictor.schema
     sent = [f.name for f in schema.features if f.kind == "category" and f.derive is None]
     if not named:
-        usual = [name for name in USUAL_FEATURES if name in sent]
+        usual = [name for name in usual_first if name in sent]
         if usual:
             return usual[0]
-        note.add(
-            "candidate_feature", "", f"which feature do candidates fill? One of {listing(sent)}"
-        )
+        note.add(field, "", f"which feature says where work runs? One of {listing(sent)}")
         return ""
     if named not in sent:
-        note.add(
-            "candidate_feature", named, f"{named!r} is no category that is sent: {listing(sent)}"
-        )
+        note.add(field, named, f"{named!r} is no category that is sent: {listing(sent)}")
         return ""
     return named
 
@@ -134,29 +136,29 @@ def _check(
     if key in seen:
         note.add(field, candidate.name, f"{candidate.name!r} is the same as {seen[key]}")
     seen.setdefault(key, field)
-    if candidate.name and candidate.name not in predictor.encoder.vocabulary.get(feature, ()):
-        _check_unknown(candidate, field, feature, predictor, note)
+    if candidate.name:
+        check_unknown(candidate.name, candidate.features, field, feature, predictor, note)
     check_price(candidate.price_per_hour, f"{field}.", note)
     if candidate.available is not None and candidate.available < 0:
         note.add(f"{field}.available", candidate.available, "is not at least 0")
 
 
-def _check_unknown(
-    candidate: Candidate, field: str, feature: str, predictor: Predictor, note: Violations
+def check_unknown(
+    name: str, features: Features, field: str, feature: str, predictor: Predictor, note: Violations
 ) -> None:
     """Note a name that the bundle has never seen and about which the caller says nothing."""
+    known = predictor.encoder.vocabulary.get(feature, ())
     facts = [
         fact.name
         for catalog in predictor.schema.catalogs
         if catalog.key == feature
         for fact in catalog.facts
     ]
-    if any(name in candidate.features for name in facts):
+    if name in known or any(fact in features for fact in facts):
         return
-    known = listing(predictor.encoder.vocabulary.get(feature, ()))
     how = f"send what is known of it: {listing(facts)}" if facts else "it has no facts to send"
-    message = f"nothing is known of {candidate.name!r}; {how}; known: {known}"
-    note.add(f"{field}.name", candidate.name, message)
+    message = f"nothing is known of {name!r}; {how}; known: {listing(known)}"
+    note.add(f"{field}.name", name, message)
 
 
 def check_prices(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell.decide.candidates import (
-    candidate_feature,
     check_price,
     check_prices,
     gather,
+    place_feature,
     price_of,
 )
 from foretell.decide.curve import CurveAnswer, curve_points, swept_feature, trace
@@ -19,8 +19,11 @@ from foretell.decide.facts import FactBook
 from foretell.decide.limits import resolve_limits
 from foretell.decide.matrix import MatrixPlan
 from foretell.decide.outcomes import Strata
+from foretell.decide.placing.batch import prepare
+from foretell.decide.placing.place import describe, place
+from foretell.decide.placing.results import Placement
 from foretell.decide.quantities import Quantities, Violations
-from foretell.decide.questions import Curve, Features, Matrix, Recommend, WhatIf
+from foretell.decide.questions import Curve, Features, Matrix, Place, Recommend, WhatIf
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
 from foretell.decide.risk import resolve_objective
@@ -41,6 +44,8 @@ class Bounds:
 
     candidates: int = 10_000
     cells: int = 1_000_000
+    pairs: int = 50_000
+    """Items times kinds of nodes of one placement."""
 
 
 class Decider:
@@ -58,7 +63,7 @@ class Decider:
         Raises InvalidInput with everything that is wrong with the question.
         """
         note, predictor = Violations(), self.predictor
-        feature = candidate_feature(predictor, question.candidate_feature, note)
+        feature = place_feature(predictor, question.candidate_feature, "candidate_feature", note)
         quantities = Quantities(predictor.schema, question.accounting)
         loss = resolve_objective(question.objective, quantities, note)
         bounds = resolve_limits(question.limits, quantities, note)
@@ -126,6 +131,18 @@ class Decider:
         own = [side.features for side in sides]
         rows = self._rows({}, own, fields, np.array(prices), quantities)
         return compare(question, rows, loss, predictor.schema.workload, predictor.version)
+
+    def place(self, question: Place) -> Placement:
+        """Place a batch of items on nodes.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        predictor = self.predictor
+        batch = prepare(question, predictor, self._book, self.bounds.pairs)
+        problem = batch.problem(self._strata)
+        assignment, bound = place(problem, question.seconds)
+        workload = predictor.schema.workload
+        return describe(assignment, bound, batch.prediction, predictor.version, workload)
 
     def _rows(
         self,

@@ -35,6 +35,7 @@ class Strata:
     """The residuals R of a bundle's quantile tables at the middle of every stratum."""
 
     def __init__(self, schema: Schema) -> None:
+        self.schema = schema
         self._coupling = _couplings(schema)
         self._tables: QuantileTables | None = None
         self._grids: dict[int, Floats] = {}
@@ -117,11 +118,15 @@ def _residuals(tables: QuantileTables, levels: Floats) -> Floats:
 def _ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
     size = 2 ** math.ceil(math.log2(max(rows, 1)))
     if size * count > 2 * MOST_CELLS:  # too large to keep
-        return _draw(rows, count, stream, correlation)
+        return draw_ranks(rows, count, stream, correlation)
     return _kept(size, count, stream, correlation)[:rows]
 
 
-def _draw(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+def draw_ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+    """Return in which of `count` strata each row is in every outcome, [rows, count].
+
+    Each row goes once through all strata; how two rows go together is what `correlation` says.
+    """
     rng = np.random.default_rng((_SEED, stream))
     common = rng.standard_normal(count)
     own = rng.standard_normal((rows, count))
@@ -129,7 +134,7 @@ def _draw(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.
     return np.argsort(np.argsort(mixed, axis=1), axis=1)
 
 
-_kept = lru_cache(maxsize=64)(_draw)
+_kept = lru_cache(maxsize=64)(draw_ranks)
 
 
 def _couplings(schema: Schema) -> tuple[tuple[int, bool], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from foretell.parsing import Value
 
@@ -167,3 +168,59 @@ class WhatIf:
     """The probability from which a difference counts as certain, in [0.5, 1)."""
     interval_level: float = DEFAULT_LEVEL
     accounting: Accounting = Accounting()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a batch that is to be placed."""
+
+    name: str
+    features: Features
+    deadline_s: float | None = None
+    """When it shall be done, in seconds from now; None is never."""
+    work: float = 1.0
+    """How many units of work it is, where the work metric is a rate; runs, where it is a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node that items can be placed on."""
+
+    name: str
+    kind: str = ""
+    """The value of the node feature; the name itself without it. Equal nodes share a kind."""
+    features: Features = field(default_factory=dict)
+    """What else comes with it: facts for a kind that is not known yet."""
+    memory: float | None = None
+    """What its items may take together, in the memory metric's unit; None is no limit."""
+    power: float | None = None
+    """What its items may draw together, in the power metric's unit; None is no limit."""
+    slots: int | None = None
+    """How many items may run at the same time; None is no limit."""
+    free_in_s: float = 0.0
+    """When it can begin, in seconds from now."""
+    price_per_hour: float | None = None
+
+
+PlacementGoal = Literal["makespan", "cost", "deadline_misses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which item shall run on which node?"""
+
+    items: tuple[Item, ...]
+    nodes: tuple[Node, ...]
+    goal: PlacementGoal = "makespan"
+    node_feature: str = ""
+    """The category that nodes are values of; `node`, else `hardware`, without it."""
+    overflow_risk: float = 0.01
+    """Probability, at most, that what runs together on a node takes more than the node has."""
+    may_wait: bool = True
+    """Whether an item may wait until others on its node are done; else all begin at once, and
+    what does not fit so is not placed."""
+    memory_metric: str = ""
+    """Only needed when the schema has several metrics of memory."""
+    accounting: Accounting = Accounting()
+    seconds: float = 2.0
+    """How long to look for something better, from 0 (the first that fits) to 60."""

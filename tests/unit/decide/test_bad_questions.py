@@ -15,9 +15,12 @@ from foretell.decide import (
     Configuration,
     Curve,
     Decider,
+    Item,
     Limit,
     Matrix,
+    Node,
     Objective,
+    Place,
     Recommend,
     Term,
     WhatIf,
@@ -57,6 +60,12 @@ def what_if(*sides: Configuration, **changes: Any) -> Callable[[Decider], object
     return lambda decider: decider.what_if(WhatIf(sides, **{"objective": LATENCY, **changes}))
 
 
+def place(**changes: Any) -> Callable[[Decider], object]:  # noqa: ANN401
+    """Return a placement that is good but for the changes."""
+    fields: dict[str, Any] = {"items": (ITEM,), "nodes": (NODE,), **changes}
+    return lambda decider: decider.place(Place(**fields))
+
+
 def limits(*found: Limit) -> Callable[[Decider], object]:
     """Return a recommendation under limits."""
     return recommend(limits=found)
@@ -69,6 +78,7 @@ def objective(*terms: Term, **risk: float) -> Callable[[Decider], object]:
 
 A = Configuration("a", {"hardware": "fast", "batch_size": 4.0})
 B = Configuration("b", {"hardware": "old", "batch_size": 4.0})
+ITEM, NODE = Item("i", BATCH), Node("n", "fast", memory=9000.0)
 SIZES = Axis("batch_size", (1.0, 2.0))
 KINDS = Axis("hardware", ("fast", "old"))
 
@@ -214,6 +224,34 @@ BAD = {
         what_if(A, B, objective=Objective((Term("cost"),))),
         "configurations[0].price_per_hour",
     ),
+    "no items": (place(items=()), "items"),
+    "no nodes": (place(nodes=()), "nodes"),
+    "an item twice": (place(items=(ITEM, ITEM)), "items[1].name"),
+    "an item's bad feature": (
+        place(items=(ITEM, Item("j", {"batch_size": -1.0}))),
+        "items[1].features[batch_size]",
+    ),
+    "an item without a feature": (place(items=(Item("j", {}),)), "items[0].features[batch_size]"),
+    "a node's bad fact": (
+        place(nodes=(NODE, Node("m", "new", {"memory_gb": "much"}))),
+        "nodes[1].features[memory_gb]",
+    ),
+    "an unknown node": (place(nodes=(NODE, Node("m"))), "nodes[1].name"),
+    "no work": (place(items=(Item("i", BATCH, work=0.0),)), "items[0].work"),
+    "a deadline that was": (place(items=(Item("i", BATCH, -1.0),)), "items[0].deadline_s"),
+    "no memory": (place(nodes=(Node("n", "fast", memory=0.0),)), "nodes[0].memory"),
+    "no slots": (place(nodes=(Node("n", "fast", slots=0),)), "nodes[0].slots"),
+    "free in the past": (place(nodes=(Node("n", "fast", free_in_s=-1.0),)), "nodes[0].free_in_s"),
+    "a node without price": (place(goal="cost"), "nodes[0].price_per_hour"),
+    "a goal that is none": (place(goal="fun"), "goal"),
+    "no deadline to miss": (place(goal="deadline_misses"), "items"),
+    "risk 0": (place(overflow_risk=0.0), "overflow_risk"),
+    "an hour of search": (place(seconds=3600.0), "seconds"),
+    "a memory that is none": (place(memory_metric="power_w"), "memory_metric"),
+    "too many pairs": (
+        place(items=tuple(Item(f"i{i}", BATCH) for i in range(101))),
+        "items",
+    ),
 }
 
 
@@ -224,7 +262,7 @@ def test_a_bad_question_is_refused_with_the_field_that_is_wrong(
     """Nothing is guessed or ignored: the field, and what is allowed, are named."""
     ask, field = BAD[name]
     with pytest.raises(InvalidInput) as refused:
-        ask(Decider(decider.predictor, Bounds(cells=100)))
+        ask(Decider(decider.predictor, Bounds(cells=100, pairs=100)))
     assert field in [violation.field for violation in refused.value.violations]
     assert all(violation.message for violation in refused.value.violations)
 

@@ -1,0 +1,144 @@
+"""From a question to a problem: what is wrong with it, and the forecasts of all its pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.decide.candidates import (
+    USUAL_FEATURES,
+    check_unknown,
+    place_feature,
+    price_of,
+)
+from foretell.decide.facts import FactBook
+from foretell.decide.outcomes import Strata
+from foretell.decide.placing.check import check_place
+from foretell.decide.placing.problem import Metrics, Problem
+from foretell.decide.quantities import Quantities, Violations
+from foretell.decide.questions import Features, Node, Place
+from foretell.decide.rows import encode_rows
+from foretell.encoding import Encoded, Encoder
+from foretell.errors import InvalidInput, Violation
+from foretell.forecast import Floats
+from foretell.predictor import Prediction, Predictor
+
+ITEM_CORRELATION = 0.25
+"""How much of their error two items share that run on one node."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A question that is good, with the forecasts of every item on every kind of node."""
+
+    question: Place
+    metrics: Metrics
+    kinds: NDArray[np.intp]
+    """[nodes], the kind of each."""
+    prediction: Prediction
+    """Item by item, and kind by kind within each."""
+    prices: Floats
+    """[nodes], per hour; NaN where unknown."""
+
+    def problem(self, strata: Strata) -> Problem:
+        """Return the problem to solve."""
+        nodes = self.question.nodes
+        return Problem(
+            items=self.question.items,
+            nodes=nodes,
+            goal=self.question.goal,
+            overflow_risk=self.question.overflow_risk,
+            may_wait=self.question.may_wait,
+            metrics=self.metrics,
+            kinds=self.kinds,
+            forecasts=self.prediction.forecasts,
+            strata=strata,
+            correlation=ITEM_CORRELATION,
+            memory=np.array([_capacity(node.memory) for node in nodes]),
+            power=np.array([_capacity(node.power) for node in nodes]),
+            prices=self.prices,
+        )
+
+
+def prepare(question: Place, predictor: Predictor, book: FactBook, most_pairs: int) -> Batch:
+    """Return the batch; InvalidInput has everything that is wrong with the question."""
+    note = Violations()
+    order = USUAL_FEATURES[::-1]
+    feature = place_feature(predictor, question.node_feature, "node_feature", note, order)
+    quantities = Quantities(predictor.schema, question.accounting)
+    metrics = check_place(question, quantities, note)
+    own = [_features_of(node, feature) for node in question.nodes]
+    for j, node in enumerate(question.nodes):
+        check_unknown(
+            node.kind or node.name, node.features, f"nodes[{j}]", feature, predictor, note
+        )
+    kinds, firsts = _kinds(own)
+    pairs = len(question.items) * len(firsts)
+    if pairs > most_pairs:
+        what = f"{len(question.items)} items on {len(firsts)} kinds of nodes"
+        note.add("items", pairs, f"{what} are more than the {most_pairs} pairs that are allowed")
+    prices = [
+        price_of(node.price_per_hour, book.facts(features))
+        for node, features in zip(question.nodes, own, strict=True)
+    ]
+    if question.goal == "cost":
+        for j in np.flatnonzero(np.isnan(prices)).tolist():
+            note.add(f"nodes[{j}].price_per_hour", "", "is needed: the goal is cost")
+    if note.found or metrics is None:
+        raise InvalidInput(note.found)
+    encoded = _encode(predictor.encoder, question, [own[j] for j in firsts], firsts)
+    return Batch(question, metrics, kinds, predictor.forecast(encoded), np.array(prices))
+
+
+def _features_of(node: Node, feature: str) -> Features:
+    return {feature: node.kind or node.name, **node.features}
+
+
+def _kinds(own: Sequence[Features]) -> tuple[NDArray[np.intp], list[int]]:
+    """Return the kind of each node, and the first node of every kind."""
+    found: dict[tuple[tuple[str, str], ...], int] = {}
+    kinds: list[int] = []
+    firsts: list[int] = []
+    for j, features in enumerate(own):
+        key = tuple(sorted((name, repr(value)) for name, value in features.items()))
+        if key not in found:
+            found[key] = len(firsts)
+            firsts.append(j)
+        kinds.append(found[key])
+    return np.array(kinds, dtype=np.intp), firsts
+
+
+def _encode(
+    encoder: Encoder, question: Place, nodes: Sequence[Features], firsts: Sequence[int]
+) -> Encoded:
+    own = [{**item.features, **node} for item in question.items for node in nodes]
+    try:
+        return encode_rows(encoder, {}, own, [""] * len(own))
+    except InvalidInput:
+        raise InvalidInput(_violations(encoder, question, nodes, firsts)) from None
+
+
+def _violations(
+    encoder: Encoder, question: Place, nodes: Sequence[Features], firsts: Sequence[int]
+) -> list[Violation]:
+    """Return what the encoder refuses, under the names of the item or the node that sent it."""
+    found = []
+    for i, item in enumerate(question.items):
+        for v in encoder.violations({**item.features, **nodes[0]}):
+            name = v.field.removeprefix("features[").removesuffix("]")
+            if name not in nodes[0]:
+                found.append(Violation(f"items[{i}].{v.field}", v.value, v.message))
+    for j, node in zip(firsts, nodes, strict=True):
+        for v in encoder.violations({**question.items[0].features, **node}):
+            name = v.field.removeprefix("features[").removesuffix("]")
+            if name in node:
+                found.append(Violation(f"nodes[{j}].{v.field}", v.value, v.message))
+    return found
+
+
+def _capacity(value: float | None) -> float:
+    return math.inf if value is None else value
