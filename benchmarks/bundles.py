@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from foretell.encoding import Encoded
-from foretell.forecast import Forecasts, QuantileTables
+from foretell.forecast import Forecasts
 from foretell.predictor import Predictor
+from foretell_trainer.cross_validation import pooled as pooled_forecasts
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.training import FitSettings, train
 
@@ -82,22 +83,8 @@ def encode(fit: Fit, loaded: Loaded, rows: Integers) -> Encoded:
 
 
 def pooled(parts: list[Predicted]) -> tuple[Forecasts, Floats]:
-    """Return the forecasts of several bundles as one, and what was measured.
-
-    Each row keeps the quantile tables of its own bundle.
-    """
-    tables = [part.forecasts.tables for part in parts]
-    offsets = np.cumsum([0, *(len(table.values) for table in tables[:-1])])
-    first = parts[0].forecasts
-    forecasts = Forecasts(
-        first.metric_names,
-        first.log,
-        np.concatenate([part.forecasts.location for part in parts]),
-        np.concatenate([part.forecasts.scale for part in parts]),
-        np.concatenate([p.forecasts.table + o for p, o in zip(parts, offsets, strict=True)]),
-        QuantileTables(tables[0].levels, np.concatenate([table.values for table in tables])),
-        np.concatenate([part.forecasts.support for part in parts]),
-    )
+    """Return the forecasts of several bundles as one, and what was measured."""
+    forecasts = pooled_forecasts([part.forecasts for part in parts])
     return forecasts, np.concatenate([part.actual for part in parts])
 
 

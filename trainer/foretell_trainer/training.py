@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from foretell.bundle import MODEL_FILE, Golden, Lineage, Manifest, Quantiles, write_bundle
@@ -48,8 +49,12 @@ def train(
     settings: FitSettings | None = None,
     progress: Progress = lambda _stage, _fraction, _numbers: None,
     should_stop: Callable[[], bool] = lambda: False,
+    validated: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Fit, calibrate, export and prove a bundle, and write it into the folder `out`.
+
+    `validated` is what there is to say of the same data and settings in the report card, beside
+    what the fit itself finds: `cross_validation`, `search`.
 
     Raises InvalidInput for a snapshot with too few rows of a metric, Cancelled when
     `should_stop` says so, and BundleRejected when the graph does not answer as the fitted
@@ -98,7 +103,7 @@ def train(
             time_range=snapshot.time_range,
             sources=snapshot.sources,
         ),
-        evaluation=report_card(fitted),
+        evaluation={**report_card(fitted), **(validated or {})},
         libraries=_libraries(settings.family),
         golden=_golden(encoded, answers, settings.seed),
     )

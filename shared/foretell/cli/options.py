@@ -39,6 +39,29 @@ catalog_option = click.option(
 )
 
 
+def fit_options(command: F) -> F:
+    """Add what says how to fit: the family."""
+    return click.option(
+        "--family",
+        metavar="NAME",
+        help="lightgbm, ridge, sgd, ensemble, xgboost or catboost.  [default: the schema's]",
+    )(command)
+
+
+def split_options(command: F) -> F:
+    """Add --split and --folds."""
+    command = click.option(
+        "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="With --split."
+    )(command)
+    return click.option(
+        "--split",
+        metavar="KIND[:CATEGORY,…]",
+        help="Leave rows out and predict them: kfold, grouped:CATEGORY (all rows of one value "
+        "together), stratified:CATEGORY,… (each value in its proportion), or time (the later from "
+        "the earlier).",
+    )(command)
+
+
 def server_options(command: F) -> F:
     """Add what reaching a server takes: address, TLS, token, deadline."""
     for option in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -69,6 +69,20 @@ def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
         disable=quiet or not shown.is_terminal,
     ) as progress:
         yield progress
+
+
+@contextmanager
+def progress_of(
+    first: str, *, quiet: bool = False
+) -> Iterator[Callable[[str, float, Mapping[str, float]], None]]:
+    """Show the progress of one piece of work, told as stage, fraction done and numbers so far."""
+    with progress_bar(quiet=quiet) as progress:
+        task = progress.add_task(first, total=1.0, note="")
+
+        def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
+            progress.update(task, description=stage, completed=fraction, note=numbers_text(numbers))
+
+        yield tell
 
 
 def numbers_text(numbers: Mapping[str, float], most: int = 4) -> str:

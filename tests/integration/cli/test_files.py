@@ -53,6 +53,35 @@ def test_evaluate_prints_one_object_with_every_number(trained: Trained) -> None:
     assert {"asked", "true", "rows"} <= set(found["confidence"][0])
 
 
+def test_a_bundle_says_by_which_split_it_was_judged(trained: Trained, tmp_path: Path) -> None:
+    """`train --split` leaves rows out first; the manifest has the split, and how good it was."""
+    ran = foretell(
+        *("train", trained.schema, "--data", trained.fresh, "--registry", tmp_path / "models"),
+        *("--family", "ridge", "--split", "grouped:host", "--folds", "2", "--json"),
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    manifest = FolderRegistry(tmp_path / "models").manifest("render", ran.json["version"])
+    assert manifest.family == "ridge"
+    found = manifest.evaluation["cross_validation"]
+    assert (found["split"], found["folds"], found["rows"]) == ("grouped:host", 2, 60)
+    assert found == ran.json["evaluation"]["cross_validation"]
+    assert found["metrics"]["seconds"]["rows"] == 60
+
+
+def test_evaluate_with_a_split_needs_no_bundle(trained: Trained, tmp_path: Path) -> None:
+    """`evaluate --split` trains on some rows and predicts the others, and publishes nothing."""
+    ran = foretell(
+        *("evaluate", trained.schema, "--data", trained.fresh, "--registry", tmp_path / "none"),
+        *("--family", "ridge", "--split", "stratified:scene,host", "--folds", "2"),
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    assert "split stratified:scene,host" in ran.out
+    assert "60 rows predicted" in ran.out
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
 def test_predict_adds_columns_to_a_table(trained: Trained, tmp_path: Path, suffix: str) -> None:
     """All columns are kept in order; what was measured moves aside for what is predicted."""
