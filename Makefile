@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: setup demo test lint protos bench bench-accuracy clean
 
-setup: .venv/.installed .venv-protos/.installed
+setup: .venv/.installed .venv-protos/.installed .venv-tritonclient/.installed
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "foretell needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -15,6 +15,12 @@ setup: .venv/.installed .venv-protos/.installed
 .venv-protos/.installed: protos/requirements.lock
 	@mkdir -p .venv-protos
 	if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(PYTHON) -m venv .venv-protos && .venv-protos/bin/pip install --no-compile --quiet --disable-pip-version-check --require-hashes -r protos/requirements.lock; fi
+	touch $@
+
+# Triton's client, which cannot share an environment with us; without it, its tests say so.
+.venv-tritonclient/.installed: tests/tritonclient/requirements.lock
+	$(PYTHON) -m venv .venv-tritonclient
+	.venv-tritonclient/bin/pip install --no-compile --quiet --disable-pip-version-check --require-hashes -r tests/tritonclient/requirements.lock || echo "tritonclient cannot be installed here: its tests are skipped"
 	touch $@
 
 demo: .venv/.installed
@@ -37,4 +43,4 @@ bench-accuracy: .venv/.installed
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA) --out docs/accuracy.md $(OPTIONS)
 
 clean:
-	rm -rf .venv .venv-protos
+	rm -rf .venv .venv-protos .venv-tritonclient

@@ -10,7 +10,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 ROOT = Path(__file__).parents[2]
-STUBS = ROOT / "shared" / "foretell" / "v1"
+STUBS = (
+    ROOT / "shared" / "foretell" / "v1",
+    ROOT / "server" / "foretell_server" / "inference",
+)
 PROTOS = {path.name for path in (ROOT / "protos").rglob("*.proto")}
 PYTHON = ROOT / ".venv-protos" / "bin" / "python"
 
@@ -24,8 +27,8 @@ needs_protoc = pytest.mark.skipif(
 def test_stubs_are_those_of_the_protos(tmp_path: Path) -> None:
     """Generating again gives the committed stubs, byte by byte."""
     subprocess.run([PYTHON, ROOT / "protos" / "generate.py", tmp_path], check=True, timeout=120)
-    fresh = {path.name: path.read_bytes() for path in (tmp_path / "foretell" / "v1").iterdir()}
-    committed = {path.name: path.read_bytes() for path in STUBS.glob("*_pb2*")}
+    fresh = {path.name: path.read_bytes() for path in tmp_path.rglob("*_pb2*")}
+    committed = {path.name: path.read_bytes() for stubs in STUBS for path in stubs.glob("*_pb2*")}
     assert fresh.keys() == committed.keys()
     stale = [name for name in fresh if fresh[name] != committed[name]]
     assert not stale, "run `make protos`"
