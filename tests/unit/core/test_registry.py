@@ -153,3 +153,23 @@ def test_a_reader_never_sees_half_a_bundle(registry: Registry, make_bundle: Make
             publish(registry, folder)
         done.set()
         assert reader.result() > 0
+
+
+def test_what_is_unloaded_stays_so_until_it_is_loaded(
+    registry: Registry, make_bundle: MakeBundle
+) -> None:
+    """Unloading outlives publishing; both ways leave a line of history, doing so again none."""
+    with pytest.raises(NotFound):
+        registry.unload("rendering", "tests", "to see")
+    version = publish(registry, make_bundle("a"))
+    registry.unload("rendering", "tests", "to see")
+    registry.unload("rendering", "tests", "to see")
+    publish(registry, make_bundle("b"))
+    assert registry.is_unloaded("rendering")
+    registry.load("rendering", "tests", "seen")
+    registry.load("rendering", "tests", "seen")
+    assert not registry.is_unloaded("rendering")
+    assert version in registry.versions("rendering")
+    actions = [entry["action"] for entry in registry.history("rendering")]
+    assert [action for action in actions if "load" in action] == ["unload", "load"]
+    assert not registry.is_unloaded("../elsewhere")
