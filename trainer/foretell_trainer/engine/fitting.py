@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from foretell.errors import Cancelled, InvalidInput, Violation
@@ -37,6 +38,17 @@ _SCALE_ROWS = 40_000
 _LARGE = 100_000
 _STRENGTHS = (10.0, 1.0, 0.1)
 
+TUNABLE = (
+    "learning_rate",
+    "leaves",
+    "smallest_leaf",
+    "leaf_penalty",
+    "column_share",
+    "row_share",
+    "strength",
+)
+"""What may be tuned: fields of `TreeSettings`, and the strength of the base's penalties."""
+
 Progress = Callable[[str, float, Mapping[str, float]], None]
 """Called with the stage, the fraction done of the whole in [0, 1], and numbers so far."""
 
@@ -51,6 +63,15 @@ class FitSettings:
     random_folds: int = 5
     grouped_folds: int = 3
     threads: int = 2
+    tuned: Mapping[str, float] = field(default_factory=dict)
+    """What a search found better than the defaults: values by the names of `TUNABLE`."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for tuned values of what cannot be tuned."""
+        for name in self.tuned:
+            if name not in TUNABLE:
+                why = f"{name!r} cannot be tuned; one of {', '.join(TUNABLE)}"
+                raise InvalidInput([Violation("tuned", name, why)])
 
 
 @dataclass(frozen=True)
@@ -145,23 +166,14 @@ def fit(
 
     Raises InvalidInput when a metric has too few rows, Cancelled when asked to stop.
     """
-    codes = training.inputs.codes
     skipped = {d.metric for d in derived}
     chosen = [m for m in range(len(training.schema.metrics)) if m not in skipped]
     seen, seen_by = _seen(training, chosen, settings.seed)
-    counts = seen[0].counts
-    groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
     fitted = []
     for place, metric in enumerate(chosen):
         rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
         _check_enough(training.schema, metric, len(rows))
-        kinds = fold_kinds(
-            codes[rows],
-            groups,
-            random_count=settings.random_folds,
-            grouped_count=settings.grouped_folds,
-            seed=settings.seed,
-        )
+        kinds = _kinds(training, rows, settings)
         name = training.schema.metrics[metric].name
 
         def tell(
@@ -177,6 +189,60 @@ def fit(
         fitted.append(one.fit())
     seen_by |= {d.metric: seen_by[d.source] for d in derived}
     return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)
+
+
+def locate(
+    training: TrainingSet,
+    metric: int,
+    settings: FitSettings,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[Location, float]:
+    """Fit the location of one metric alone, without scale and calibration.
+
+    Returns it and the unit that its predictions are multiples of. Raises Cancelled.
+    """
+    one = _alone(training, metric, settings, should_stop)
+    one.layout, trees = one._choose(one._tree_settings())
+    return one._location(one.inputs, one.target, trees), one.unit
+
+
+def left_out_errors(
+    training: TrainingSet,
+    metric: int,
+    settings: FitSettings,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[str, Floats]]:
+    """Yield, for fold after fold, its kind and the absolute errors of the rows left out.
+
+    Errors are in logs for a metric on a log scale, else in its standard deviations. The folds
+    are those of a fit with these settings and seed. Raises Cancelled.
+    """
+    one = _alone(training, metric, settings, should_stop)
+    one.layout, trees = one._choose(one._tree_settings())
+    for number, kind in enumerate(one.kinds):
+        for fold in range(kind.count):
+            yield kind.name, np.abs(one._left_out(number, kind.fold == fold, trees).residual)
+
+
+def _alone(
+    training: TrainingSet, metric: int, settings: FitSettings, should_stop: Callable[[], bool]
+) -> _Metric:
+    rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
+    _check_enough(training.schema, metric, len(rows))
+    kinds = _kinds(training, rows, settings)
+    return _Metric(training, metric, rows, kinds, settings, lambda *_: None, should_stop)
+
+
+def _kinds(training: TrainingSet, rows: Integers, settings: FitSettings) -> list[FoldKind]:
+    counts = count_groups(training.schema, training.sizes, training.inputs.codes)
+    groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
+    return fold_kinds(
+        training.inputs.codes[rows],
+        groups,
+        random_count=settings.random_folds,
+        grouped_count=settings.grouped_folds,
+        seed=settings.seed,
+    )
 
 
 def _seen(
@@ -267,7 +333,7 @@ class _Metric:
 
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
-        return TreeSettings(
+        default = TreeSettings(
             rounds=0 if self.family.learner is None else self.settings.most_rounds,
             learner=self.family.learner or "lightgbm",
             leaves=int(np.clip(n // 25, 4, 31 if n < 10_000 else 63)),
@@ -279,6 +345,11 @@ class _Metric:
             # Threads cost more than they bring where a round takes less than a millisecond.
             threads=1 if n * width < _LARGE else self.settings.threads,
         )
+        whole = ("leaves", "smallest_leaf")
+        found = self.settings.tuned.items()
+        tuned: dict[str, Any] = {k: int(v) if k in whole else v for k, v in found}
+        tuned.pop("strength", None)
+        return replace(default, **tuned)
 
     def _choose(self, settings: TreeSettings) -> tuple[Layout, TreeSettings]:
         """Return the strength of the base's penalties and the trees' rounds that err least."""
@@ -288,7 +359,7 @@ class _Metric:
         folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
         found = []
         # Many rows outweigh the penalties, and trying several costs seconds.
-        for strength in _STRENGTHS if n < FEW_ROWS else (1.0,):
+        for strength in self._strengths(n):
             layout = replace(self.layout, strength=strength)
             chosen, error = choose_rounds(
                 self.training.input_map,
@@ -303,6 +374,11 @@ class _Metric:
             found.append((error, layout, chosen))
         _, layout, chosen = min(found, key=lambda entry: entry[0])
         return layout, chosen
+
+    def _strengths(self, n: int) -> tuple[float, ...]:
+        if "strength" in self.settings.tuned:
+            return (self.settings.tuned["strength"],)
+        return _STRENGTHS if n < FEW_ROWS else (1.0,)
 
     def _location(self, inputs: Inputs, target: Floats, trees: TreeSettings) -> Location:
         if self.should_stop():
