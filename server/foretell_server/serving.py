@@ -34,6 +34,8 @@ from foretell_server.shelf import Shelf
 from foretell_server.telemetry.census import Census
 from foretell_server.telemetry.journal import Journal
 from foretell_server.telemetry.meters import Meters, Reading
+from foretell_server.telemetry.tracing import Tracer
+from foretell_server.threads import in_thread
 
 _log = get_logger(__name__)
 
@@ -146,11 +148,12 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             "grpc.health.v1.Health": HealthServicer(health),
         }
         room = Room(settings.max_concurrent_calls)
+        journal = Journal(settings.log_answers_share, _tracer(settings, stack, blocking))
         server = grpc.aio.server(
             options=server_options(settings), maximum_concurrent_rpcs=BEYOND * room.most
         )
         gate = Gate(settings.admin_token(), loopback=settings.is_loopback)
-        edge = ErrorEdge(gate, room, meters, Journal(settings.log_answers_share))
+        edge = ErrorEdge(gate, room, meters, journal)
         add_services(server, servicers, edge)
         port = listen(server, settings)
         stack.push_async_callback(server.stop, None)
@@ -169,6 +172,16 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             drain,
             settings.drain_seconds,
         )
+
+
+def _tracer(
+    settings: Settings, stack: AsyncExitStack, executor: ThreadPoolExecutor
+) -> Tracer | None:
+    if settings.otlp_endpoint is None:
+        return None
+    tracer = Tracer(settings.otlp_endpoint, settings.trace_share)
+    stack.push_async_callback(in_thread, executor, tracer.close)
+    return tracer
 
 
 def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor:

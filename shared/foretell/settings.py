@@ -64,6 +64,15 @@ class Settings(BaseSettings):
     max_rows_per_call: int = Field(
         default=100_000, ge=1, description="Most rows in one PredictBatch or Report call."
     )
+    max_candidates: int = Field(
+        default=10_000, ge=1, description="Most candidates of one RecommendHardware call."
+    )
+    max_matrix_cells: int = Field(
+        default=1_000_000, ge=1, description="Most cells of one PredictMatrix call."
+    )
+    max_placement_pairs: int = Field(
+        default=50_000, ge=1, description="Most items times kinds of nodes of one PlaceBatch call."
+    )
     max_concurrent_calls: int = Field(
         default=1000, ge=1, description="Calls in flight per process; more get RESOURCE_EXHAUSTED."
     )
@@ -129,6 +138,16 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         description="Share of the answers that are logged at level info; at debug, all are.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Collector that traces go to over OTLP, such as http://127.0.0.1:4317.",
+    )
+    trace_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the calls that are traced, of those whose caller does not trace.",
     )
     metrics_port: int | None = Field(
         default=None,

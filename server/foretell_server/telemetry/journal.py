@@ -1,7 +1,8 @@
-"""The journal: what is written about answered calls, when anybody wants that.
+"""The journal: what is written about calls that ended, when anybody wants that.
 
 Errors are logged at the edge, always. Answers are logged one line each, all of them at level
-debug and a share of them at level info if the settings say so.
+debug and a share of them at level info if the settings say so. Both become spans when there is
+somewhere to send them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from foretell.logs import get_logger
+
+from foretell_server.telemetry.tracing import Tracer
 
 _log = get_logger(__name__)
 
@@ -39,18 +42,21 @@ class Call:
 class Journal:
     """Writes about calls. One per process."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, tracer: Tracer | None = None) -> None:
         """`share`: of so many answers, in [0, 1], a line is logged at level info."""
         self._share = share
+        self._tracer = tracer
         self._debug = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
 
     @property
     def wanted(self) -> bool:
         """Whether anything would be written; asked once, because asking costs too."""
-        return self._debug or self._share > 0
+        return self._debug or self._share > 0 or self._tracer is not None
 
     def write(self, call: Call) -> None:
         """Write about a call that ended."""
+        if self._tracer is not None:
+            self._tracer.record(call)
         if call.status != "OK":
             return
         if self._share and random.random() < self._share:  # noqa: S311 -- a sample, no secret

@@ -36,6 +36,8 @@ from foretell.cli.parent import parent_options, with_parent
     "log_level",
     "log_format",
     "log_answers_share",
+    "otlp_endpoint",
+    "trace_share",
     "metrics_port",
     "metrics_host",
 )
