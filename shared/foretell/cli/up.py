@@ -27,6 +27,8 @@ from foretell.stack import News, Stack, StateFolder
     "host",
     "port",
     "workers",
+    "metrics_port",
+    "metrics_host",
     "drain_seconds",
     "token_file",
     "insecure",
@@ -47,9 +49,9 @@ def up(
     server finishes its calls, the worker its message, and what is queued waits in the folder
     for the next start. A second Ctrl-C cuts off the calls that are still in flight.
 
-    With --json, each line is an object. The first one has `address`, `state` and `pids` once all
-    parts are ready; the later ones say in `event` what happens, with `part` and `status` ("died",
-    then "ready" with its `pid` when it answers again) where it happens to one of them.
+    With --json, each line is an object. The first one has `address`, `metrics`, `state` and `pids`
+    once all parts are ready; the later ones say in `event` what happens, with `part` and `status`
+    ("died", then "ready" with its `pid` when it answers again) where it happens to one of them.
 
     The other settings, such as the token, come from the environment or foretell.yaml.
 
@@ -93,6 +95,7 @@ def _greet(stack: Stack, *, as_json: bool) -> None:
         about = {
             "event": "serving",
             "address": stack.address,
+            "metrics": stack.metrics_url,
             "state": stack.folder.root,
             "pids": stack.pids(),
         }
@@ -101,6 +104,7 @@ def _greet(stack: Stack, *, as_json: bool) -> None:
     root = stack.folder.root
     click.echo(
         f"serving on {stack.address}; state, logs and bundles are in {root}/\n"
+        f"metrics for Prometheus are on {stack.metrics_url}\n"
         f"next, in another terminal:\n"
         f"  foretell workload list --address {stack.address}\n"
         f"  foretell ingest serverless --data runs.csv --state {root}\n"

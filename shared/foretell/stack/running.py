@@ -29,7 +29,7 @@ class Stack:
     Args:
         folder: holds all state; started again on it, everything continues.
         settings: what the parts are configured with, except for where the state is. Port 0
-            takes a free one.
+            takes a free one, and so does the metrics page when none is given.
         tell: is told what happens to the parts once they run.
     """
 
@@ -39,6 +39,7 @@ class Stack:
         self.folder = folder
         self.host = settings.host
         self.port = settings.port
+        self.metrics_port = settings.metrics_port or 0
         self._settings = settings
         self._tell = tell
         self._broker = EmbeddedBroker(folder.broker)
@@ -50,6 +51,11 @@ class Stack:
     def address(self) -> str:
         """Where the server listens, as clients write it."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where the server's metrics are for Prometheus."""
+        return f"http://{self._settings.metrics_host}:{self.metrics_port}/metrics"
 
     @property
     def broker_url(self) -> str:
@@ -69,6 +75,7 @@ class Stack:
         try:
             self._broker.start()
             self.port = self.port or free_port()
+            self.metrics_port = self.metrics_port or free_port()
             self._start_parts()
             for part in self._parts.values():
                 part.wait_ready(READY_WITHIN_S)
@@ -155,6 +162,7 @@ class Stack:
                 "registry": self.folder.registry,
                 "data": self.folder.data,
                 "port": self.port,
+                "metrics_port": self.metrics_port,
             }
         )
         # The settings are handed down whole: nothing of ours must mix with them on the way.

@@ -10,6 +10,7 @@ import signal
 import socketserver
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,8 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         job = foretell("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
         assert job.code == 0, job.err
         assert job.json["state"] == "SUCCEEDED"
+        with urllib.request.urlopen(ready["metrics"], timeout=PATIENCE_S) as page:  # noqa: S310
+            assert "foretell_bundle_info{" in page.read().decode()
 
         os.kill(ready["pids"]["server"], signal.SIGKILL)
         died = next_json(process)
