@@ -37,8 +37,6 @@ STORED_WITHIN_S = 60.0
 SWAPPED_WITHIN_S = 20.0
 LONGEST_RUN_S = 10.0
 FEWEST_RUNS = 20
-LONGER = 4
-"""How many times longer to measure when the machine was too slow, or too busy, at first."""
 ANSWERS_AROUND_SWAP = 200
 """How many answers at least the old and the new version give while the client keeps asking."""
 
@@ -82,13 +80,9 @@ class _Story:
     def measure(self) -> Measurements:
         """Step 1: real runs of real tasks on this machine."""
         with self.screen.step("measure", "running tasks, each in a fresh process") as step:
-            for budget_s in (self.settings.budget_s, LONGER * self.settings.budget_s):
-                measured = self._measure(budget_s, step)
-                if self._is_enough(measured):
-                    break
-                step.say(f"{len(measured.runs)} runs in {budget_s:g} s are too few to learn from")
-            else:
-                why = f"{len(measured.runs)} runs in {budget_s:g} s are too few to learn from"
+            measured = self._measure(step)
+            if not self._is_enough(measured):
+                why = f"{len(measured.runs)} runs are too few to learn from"
                 raise Unavailable("a forecast", f"{why}; give it more time (--budget)")
             measured.write(self.folder.root / "measured")
             step.say(
@@ -97,15 +91,16 @@ class _Story:
             )
         return measured
 
-    def _measure(self, budget_s: float, step: Step) -> Measurements:
+    def _measure(self, step: Step) -> Measurements:
         def tell(done: int, expected: int, last: Measurement) -> None:
             step.show(done, expected, describe(last))
 
         return measure_wasm(
-            budget_s,
+            self.settings.budget_s,
             tasks=self.settings.tasks or None,
             seed=self.settings.seed,
             timeout_s=LONGEST_RUN_S,
+            fewest_runs=FEWEST_RUNS,
             on_progress=tell,
         )
 

@@ -24,6 +24,8 @@ OnProgress = Callable[[int, int, Measurement], None]
 What is expected is corrected with every run; of a plan it is just its length."""
 
 TIMEOUT_S = 10.0
+LONGER = 4
+"""How many times its budget a sweep takes at most when it has too few runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class SweepSettings:
     timeout_s: float
     shortest_s: float
     longest_s: float
+    fewest_runs: int
 
     def __post_init__(self) -> None:
         checks = {
             "budget_s": (self.budget_s > 0, "must be more than 0 seconds"),
             "repeats": (self.repeats >= 1, "must be 1 or more"),
+            "fewest_runs": (self.fewest_runs >= 0, "must be 0 or more"),
             "parallel": (self.parallel >= 1, "must be 1 or more"),
             "timeout_s": (self.timeout_s > 0, "must be more than 0 seconds"),
             "shortest_s": (self.shortest_s > 0, "must be more than 0 seconds"),
@@ -67,6 +71,7 @@ def measure_wasm(
     timeout_s: float = TIMEOUT_S,
     shortest_s: float = 0.001,
     longest_s: float = 1.0,
+    fewest_runs: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Measurements:
     """Measures tasks on nodes, one fresh process per run, for at most `budget_s` seconds.
@@ -81,10 +86,15 @@ def measure_wasm(
     configuration lay 5 % apart at 1, and 12 to 35 % at 2; on an idle machine 2 gives nearly
     twice as many runs. Forecasts of runs hold for runs that are measured in the same way.
 
+    A sweep that has completed less than `fewest_runs` when its budget is over, because the
+    machine is slow or busy, goes on for up to four times the budget.
+
     Raises `InvalidInput` for numbers that make no sense, `NotFound` for unknown tasks or nodes,
     `Unavailable` when wasmtime is not installed.
     """
-    settings = SweepSettings(budget_s, repeats, seed, parallel, timeout_s, shortest_s, longest_s)
+    settings = SweepSettings(
+        budget_s, repeats, seed, parallel, timeout_s, shortest_s, longest_s, fewest_runs
+    )
     chosen_tasks = [task_named(name) for name in _some("tasks", tasks, tuple(TASKS))]
     chosen_nodes = [node_named(name) for name in _some("nodes", nodes, DEFAULT_NODES)]
     sweep = _Sweep(settings, on_progress)
@@ -140,16 +150,23 @@ class _Sweep:
 
     def run(self, plan: Iterable[Configuration]) -> None:
         """Runs what fits into the budget."""
-        settings = self.settings
-        for measurement in run_all(
-            plan,
-            timeout_s=settings.timeout_s,
-            parallel=settings.parallel,
-            stop_at=self.started + settings.budget_s,
-        ):
-            self.done.append(measurement)
-            if self.on_progress is not None:
-                self.on_progress(len(self.done), self._expected(), measurement)
+        settings, rest = self.settings, iter(plan)
+        for budgets in range(1, LONGER + 1):
+            stop_at = self.started + budgets * settings.budget_s
+            for measurement in run_all(
+                rest,
+                timeout_s=settings.timeout_s,
+                parallel=settings.parallel,
+                stop_at=stop_at,
+            ):
+                self.done.append(measurement)
+                if self.on_progress is not None:
+                    self.on_progress(len(self.done), self._expected(), measurement)
+            if time.monotonic() < stop_at or self._completed() >= settings.fewest_runs:
+                return
+
+    def _completed(self) -> int:
+        return sum(run.outcome == "completed" for run in self.done)
 
     def _expected(self) -> int:
         """How many runs there will be, if they go on as they did."""
