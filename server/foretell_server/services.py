@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
-from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
+from foretell.v1 import decision_pb2, model_pb2, observation_pb2, prediction_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.inference import service_pb2
 
-_FILES = (prediction_pb2, observation_pb2, model_pb2, health_pb2, service_pb2)
+_FILES = (prediction_pb2, observation_pb2, model_pb2, decision_pb2, health_pb2, service_pb2)
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     service.full_name: service
@@ -33,7 +33,10 @@ def add_services(server: grpc.aio.Server, servicers: Mapping[str, Any], edge: Er
             method.name: _handler(f"{name}/{method.name}", method, servicers[name], edge)
             for method in service.methods
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        handler = grpc.method_handlers_generic_handler(name, handlers)
+        if hasattr(servicers[name], "coming"):
+            handler = _Announcing(handler, servicers[name].coming)
+        server.add_generic_rpc_handlers((handler,))
     names = (*SERVICES, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, _one_pool((*_FILES, reflection_pb2)))
 
@@ -53,6 +56,21 @@ def _one_pool(files: Iterable[Any]) -> DescriptorPool:
     for module in files:
         add(module.DESCRIPTOR)
     return pool
+
+
+class _Announcing(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """Tells a servicer of each call when it is taken in, before its message has come."""
+
+    def __init__(self, inner: grpc.GenericRpcHandler, tell: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._tell = tell
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Return who handles a call, if it is one of the servicer's."""
+        found = self._inner.service(details)
+        if found is not None:
+            self._tell(details.method[1:])
+        return found
 
 
 def _handler(

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.logs import get_logger
 from foretell.registry import FolderRegistry
@@ -18,6 +19,7 @@ from foretell.settings import Settings
 from foretell_server.auth import Gate
 from foretell_server.control_plane import ControlPlane
 from foretell_server.data_plane import DataPlane
+from foretell_server.decisions import DecisionService
 from foretell_server.drain import Drain
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.health import SERVING, Health, HealthServicer
@@ -124,6 +126,16 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             ),
             "foretell.v1.ObservationService": ObservationService(
                 Reporter(schemas, outbox, settings.max_rows_per_call), blocking, drain
+            ),
+            "foretell.v1.DecisionService": DecisionService(
+                shelf,
+                swap,
+                predicting,
+                Bounds(
+                    settings.max_candidates,
+                    settings.max_matrix_cells,
+                    settings.max_placement_pairs,
+                ),
             ),
             "foretell.v1.ModelService": ModelService(
                 ControlPlane(

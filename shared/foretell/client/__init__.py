@@ -3,6 +3,8 @@
 from foretell.client.aio import AsyncClient
 from foretell.client.batch import Chunk, MetricColumns, Predictions, ReservationColumn
 from foretell.client.channel import Tls
+from foretell.client.decision_answers import MatrixAnswer
+from foretell.client.decision_asks import CurveAsk, PlaceAsk, RecommendAsk, WhatIfAsk
 from foretell.client.models import (
     Acknowledgement,
     Acknowledgements,
@@ -37,21 +39,26 @@ __all__ = [
     "Chunk",
     "Client",
     "Cost",
+    "CurveAsk",
     "Feature",
     "GroupRows",
     "Interval",
     "Job",
     "Lineage",
     "Link",
+    "MatrixAnswer",
     "Metric",
     "MetricColumns",
     "MetricForecast",
+    "PlaceAsk",
     "Prediction",
     "Predictions",
+    "RecommendAsk",
     "Reservation",
     "ReservationColumn",
     "StreamAnswer",
     "Tls",
+    "WhatIfAsk",
     "Workload",
     "WorkloadSchema",
 ]

@@ -30,6 +30,7 @@ from foretell.client.channel import (
     Tls,
 )
 from foretell.client.columns import Table
+from foretell.client.decisions import AsyncDecisions
 from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
@@ -59,7 +60,7 @@ from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
 
-class AsyncClient:
+class AsyncClient(AsyncDecisions):
     """A connection to a Foretell server for one event loop.
 
     Its calls, deadlines, retries and errors are those of `Client`.
@@ -93,6 +94,10 @@ class AsyncClient:
             else grpc.aio.secure_channel(address, credentials, options)
         )
         return Stubs(self._channel)
+
+    @property
+    def _decisions(self) -> Any:  # noqa: ANN401 -- gRPC's stubs have no types
+        return self._stubs.decision
 
     async def close(self) -> None:
         """Close the connection; calls that are under way are cancelled."""

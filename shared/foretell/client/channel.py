@@ -15,7 +15,12 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from foretell.client.patience import PATIENCE_S
 from foretell.errors import InvalidInput, Violation
-from foretell.v1 import model_pb2_grpc, observation_pb2_grpc, prediction_pb2_grpc
+from foretell.v1 import (
+    decision_pb2_grpc,
+    model_pb2_grpc,
+    observation_pb2_grpc,
+    prediction_pb2_grpc,
+)
 
 DEFAULT_ADDRESS = "localhost:50051"
 TIMEOUT_S = 10.0
@@ -34,6 +39,7 @@ _SERVICES = (
     "foretell.v1.PredictionService",
     "foretell.v1.ObservationService",
     "foretell.v1.ModelService",
+    "foretell.v1.DecisionService",
     "grpc.health.v1.Health",
 )
 _SERVICE_CONFIG = json.dumps(
@@ -141,6 +147,7 @@ class Stubs:
         self.prediction: Any = prediction_pb2_grpc.PredictionServiceStub(channel)  # type: ignore[no-untyped-call]
         self.observation: Any = observation_pb2_grpc.ObservationServiceStub(channel)  # type: ignore[no-untyped-call]
         self.model: Any = model_pb2_grpc.ModelServiceStub(channel)  # type: ignore[no-untyped-call]
+        self.decision: Any = decision_pb2_grpc.DecisionServiceStub(channel)  # type: ignore[no-untyped-call]
         # The messages of grpc.health.v1 look the same on the wire as these well-known ones: one
         # string in field 1, one enum in field 1. That saves clients a package.
         self.health: Any = channel.unary_unary(

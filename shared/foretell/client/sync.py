@@ -21,6 +21,7 @@ from foretell.client.channel import (
     Tls,
 )
 from foretell.client.columns import Table
+from foretell.client.decisions import Decisions
 from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
@@ -42,7 +43,7 @@ from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
 
-class Client:
+class Client(Decisions):
     """A connection to a Foretell server; threads may share it.
 
     Every call has a deadline: `timeout` seconds if the call names one, else the client's

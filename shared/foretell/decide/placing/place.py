@@ -34,11 +34,12 @@ def place(problem: Problem, seconds: float) -> tuple[Assignment, float | None]:
     """
     expected = problem.mean_seconds()
     assignment = Assignment(problem, Costs(expected, problem.mean_cost(expected)), Loads(problem))
-    began = time.monotonic()
+    solvable = seconds > 0 and can_solve(assignment)
+    began = time.monotonic()  # importing the solver is no search
     greedy(assignment)
     improve(assignment, began + _SHARE_FOR_SEARCH * seconds)
     bound = simple_bound(assignment)
-    if seconds > 0 and can_solve(assignment):
+    if solvable:
         items = range(len(problem.items))
         solved = solve(assignment, items, began + seconds)
         bound = max(bound, solved.bound)

@@ -1,0 +1,315 @@
+"""From the answers of a decider to the responses of DecisionService."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from foretell.columns import Coded, Column
+from foretell.decide import (
+    Assigned,
+    Comparison,
+    CurveAnswer,
+    Difference,
+    Estimate,
+    Excluded,
+    Infeasible,
+    LimitCheck,
+    MatrixSlice,
+    Placement,
+    Ranked,
+    Recommendation,
+    Side,
+)
+from foretell.decide import NodeLoad as Load
+from foretell.v1 import common_pb2, decision_pb2, prediction_pb2
+
+from foretell_server.converters.columns import put_numbers
+from foretell_server.converters.decision_question import PLACEMENT_GOALS
+from foretell_server.converters.prediction import TIERS
+
+VERDICTS = {
+    "clear": decision_pb2.VERDICT_CLEAR,
+    "close": decision_pb2.VERDICT_CLOSE,
+    "insufficient_evidence": decision_pb2.VERDICT_INSUFFICIENT_EVIDENCE,
+    "infeasible": decision_pb2.VERDICT_INFEASIBLE,
+}
+REASONS = {
+    "limit": decision_pb2.EXCLUSION_REASON_LIMIT,
+    "unavailable": decision_pb2.EXCLUSION_REASON_UNAVAILABLE,
+    "unknown": decision_pb2.EXCLUSION_REASON_UNKNOWN,
+    "evidence": decision_pb2.EXCLUSION_REASON_EVIDENCE,
+}
+_GOALS = {goal: value for value, goal in PLACEMENT_GOALS.items() if value}
+_MAKESPAN_LEVEL = 0.8
+
+
+def recommendation(found: Recommendation) -> decision_pb2.RecommendHardwareResponse:
+    """Return a ranking as a message."""
+    return decision_pb2.RecommendHardwareResponse(
+        workload=found.workload,
+        bundle_version=found.bundle_version,
+        objective=found.objective,
+        objective_unit=found.objective_unit,
+        verdict=VERDICTS[found.verdict],
+        ranked=map(_ranked, found.ranked),
+        ranked_count=found.ranked_count,
+        excluded=map(_excluded, found.excluded),
+        regret=None
+        if found.regret is None
+        else decision_pb2.Regret(
+            probability_another_better=found.regret.probability_another_better,
+            expected=found.regret.expected,
+            relative=found.regret.relative,
+        ),
+        infeasibility=None if found.infeasible is None else _infeasible(found.infeasible),
+        pareto_front=found.front,
+        candidate_count=found.candidate_count,
+    )
+
+
+def matrix_slice(
+    part: MatrixSlice, cells: int, forecasts: prediction_pb2.PredictBatchResponse, *, raw: bool
+) -> decision_pb2.PredictMatrixResponse:
+    """Return a slice of a matrix, its forecasts already a message, with the keys of its cells."""
+    return decision_pb2.PredictMatrixResponse(
+        first_cell=part.first_cell,
+        cell_count=cells,
+        keys=[_key(name, column, raw=raw) for name, column in part.keys.items()],
+        cells=forecasts,
+    )
+
+
+def curve(found: CurveAnswer) -> decision_pb2.PredictCurveResponse:
+    """Return a curve as a message."""
+    best = found.best
+    return decision_pb2.PredictCurveResponse(
+        workload=found.workload,
+        bundle_version=found.bundle_version,
+        feature=found.feature,
+        unit=found.unit,
+        log_scale=found.log,
+        values=found.values.tolist(),
+        metrics=[
+            decision_pb2.CurveMetric(
+                metric=m.metric,
+                unit=m.unit,
+                median=m.median.tolist(),
+                lower=m.lower.tolist(),
+                upper=m.upper.tolist(),
+                knee=None if math.isnan(m.knee) else m.knee,
+            )
+            for m in found.metrics
+        ],
+        interval_level=found.interval_level,
+        support=found.support.tolist(),
+        objective=found.objective,
+        objective_unit=found.objective_unit,
+        objective_values=found.objectives.tolist(),
+        limit_probabilities=found.holds.tolist(),
+        within_limits=found.keeps,
+        best=None
+        if best is None
+        else decision_pb2.BestPoint(index=best.index, value=best.value, objective=best.objective),
+        why=found.why,
+    )
+
+
+def comparison(found: Comparison) -> decision_pb2.WhatIfResponse:
+    """Return a comparison as a message."""
+    return decision_pb2.WhatIfResponse(
+        workload=found.workload,
+        bundle_version=found.bundle_version,
+        objective=found.objective,
+        objective_unit=found.objective_unit,
+        certainty=found.certainty,
+        interval_level=found.interval_level,
+        configurations=map(_side, found.sides),
+        differences=[_difference(d, found.interval_level) for d in found.differences],
+        best=found.best,
+    )
+
+
+def placement(found: Placement) -> decision_pb2.PlaceBatchResponse:
+    """Return a placement as a message."""
+    return decision_pb2.PlaceBatchResponse(
+        workload=found.workload,
+        bundle_version=found.bundle_version,
+        goal=_GOALS[found.goal],
+        goal_unit=found.goal_unit,
+        goal_value=found.value,
+        goal_bound=found.bound,
+        gap=found.gap,
+        exact=found.method == "exact",
+        makespan_s=found.makespan_s,
+        makespan_interval=_interval(
+            found.makespan_lower_s, found.makespan_upper_s, _MAKESPAN_LEVEL
+        ),
+        cost=found.cost,
+        expected_misses=found.expected_misses,
+        memory_unit=found.memory_unit,
+        power_unit=found.power_unit,
+        assigned=map(_assigned, found.assigned),
+        unplaced=[
+            decision_pb2.UnplacedItem(item=one.item, index=one.index, why=one.why)
+            for one in found.unplaced
+        ],
+        nodes=map(_load, found.nodes),
+    )
+
+
+def _ranked(one: Ranked) -> decision_pb2.RankedCandidate:
+    return decision_pb2.RankedCandidate(
+        name=one.name,
+        index=one.index,
+        rank=one.rank,
+        objective=one.objective,
+        metrics=_estimates(one.estimates),
+        cost=one.cost,
+        energy_j=one.energy_j,
+        limits=map(_check, one.limits),
+        probability_best=one.probability_best,
+        support=one.support,
+        tier=TIERS[one.tier],
+        unknown_features=one.unknown_features,
+        on_front=one.on_front,
+        why=one.why,
+    )
+
+
+def _excluded(one: Excluded) -> decision_pb2.ExcludedCandidate:
+    return decision_pb2.ExcludedCandidate(
+        name=one.name,
+        index=one.index,
+        reason=REASONS[one.reason],
+        why=one.why,
+        limits=map(_check, one.limits),
+        support=one.support,
+        tier=TIERS[one.tier],
+    )
+
+
+def _estimates(found: Iterable[Estimate]) -> list[decision_pb2.MetricEstimate]:
+    return [
+        decision_pb2.MetricEstimate(
+            metric=one.metric,
+            unit=one.unit,
+            median=one.median,
+            interval=_interval(one.lower, one.upper, one.interval_level),
+            confidence=one.confidence,
+        )
+        for one in found
+    ]
+
+
+def _check(one: LimitCheck) -> decision_pb2.LimitCheck:
+    return decision_pb2.LimitCheck(
+        limit=one.limit,
+        index=one.index,
+        holds=one.holds,
+        probability=one.probability,
+        bound=one.bound,
+        needed=one.needed,
+        unit=one.unit,
+    )
+
+
+def _infeasible(found: Infeasible) -> decision_pb2.Infeasibility:
+    return decision_pb2.Infeasibility(
+        binding_limit=found.binding if found.binding >= 0 else None,
+        kept_by=found.kept_by,
+        nearest=found.nearest,
+        nearest_index=found.nearest_index if found.nearest_index >= 0 else None,
+        miss=found.miss if found.miss is not None and math.isfinite(found.miss) else None,
+        why=found.why,
+    )
+
+
+def _side(side: Side) -> decision_pb2.ComparedConfiguration:
+    return decision_pb2.ComparedConfiguration(
+        name=side.name,
+        objective=side.objective,
+        metrics=_estimates(side.estimates),
+        cost=side.cost,
+        energy_j=side.energy_j,
+        probability_best=side.probability_best,
+        support=side.support,
+        tier=TIERS[side.tier],
+        unknown_features=side.unknown_features,
+    )
+
+
+def _difference(one: Difference, level: float) -> decision_pb2.Difference:
+    ends = (one.ratio_lower, one.ratio_upper)
+    return decision_pb2.Difference(
+        name=one.name,
+        probability_better=one.probability_better,
+        ratio=one.ratio,
+        ratio_interval=None
+        if ends[0] is None or ends[1] is None
+        else _interval(ends[0], ends[1], level),
+        certain=one.certain,
+        why=one.why,
+    )
+
+
+def _assigned(one: Assigned) -> decision_pb2.AssignedItem:
+    return decision_pb2.AssignedItem(
+        item=one.item,
+        index=one.index,
+        node=one.node,
+        node_index=one.node_index,
+        start_s=one.start_s,
+        end_s=one.end_s,
+        median_s=one.median_s,
+        duration_interval=_interval(one.lower_s, one.upper_s, _MAKESPAN_LEVEL),
+        probability_late=one.probability_late,
+        support=one.support,
+        tier=TIERS[one.tier],
+    )
+
+
+def _load(load: Load) -> decision_pb2.NodeLoad:
+    return decision_pb2.NodeLoad(
+        node=load.node,
+        index=load.index,
+        item_count=load.item_count,
+        done_s=load.done_s,
+        memory_needed=load.memory_needed,
+        memory_worst_cases=load.memory_worst_cases,
+        memory_capacity=load.memory_capacity,
+        overflow_probability=load.overflow_probability,
+        power_needed=load.power_needed,
+        power_capacity=load.power_capacity,
+        overload_probability=load.overload_probability,
+    )
+
+
+def _interval(lower: float, upper: float, level: float) -> prediction_pb2.Interval:
+    return prediction_pb2.Interval(lower=lower, upper=upper, level=level)
+
+
+def _key(name: str, column: Column, *, raw: bool) -> common_pb2.Column:
+    message = common_pb2.Column(name=name)
+    if isinstance(column, Coded):
+        message.texts.dictionary.extend(text or "" for text in column.values)
+        if raw:
+            message.texts.raw_indices = column.indices.astype("<u4").tobytes()
+        else:
+            message.texts.indices.extend(column.indices.tolist())
+    else:
+        _put_values(message, column, raw=raw)
+    return message
+
+
+def _put_values(message: common_pb2.Column, column: Column, *, raw: bool) -> None:
+    values = np.asarray(column)
+    if values.dtype == np.bool_:
+        message.flags.values.extend(values.tolist())
+    elif values.dtype.kind == "f":
+        put_numbers(message.numbers, values, raw=raw)
+    else:  # numbers that are sent as texts, such as "43.9 MB"
+        texts, indices = np.unique(values.astype(str), return_inverse=True)
+        message.texts.dictionary.extend(texts.tolist())
+        message.texts.indices.extend(indices.tolist())

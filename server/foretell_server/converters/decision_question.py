@@ -1,0 +1,183 @@
+"""From the requests of DecisionService to questions. Nothing behind it sees protobuf.
+
+Defaults are those of the questions: a field that is not set is left to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from foretell.decide import (
+    Accounting,
+    Axis,
+    Candidate,
+    Configuration,
+    Curve,
+    Item,
+    Limit,
+    Matrix,
+    Node,
+    Objective,
+    Place,
+    Recommend,
+    Term,
+    WhatIf,
+)
+from foretell.errors import InvalidInput, Violation
+from foretell.parsing import Value
+from foretell.v1 import common_pb2, decision_pb2
+
+PLACEMENT_GOALS = {
+    decision_pb2.PLACEMENT_GOAL_UNSPECIFIED: "makespan",
+    decision_pb2.PLACEMENT_GOAL_MAKESPAN: "makespan",
+    decision_pb2.PLACEMENT_GOAL_COST: "cost",
+    decision_pb2.PLACEMENT_GOAL_DEADLINE_MISSES: "deadline_misses",
+}
+
+
+def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
+    """Return what a request asks."""
+    return Recommend(
+        features=_features(request.features, ""),
+        objective=_objective(request.objective),
+        candidates=tuple(
+            _candidate(candidate, f"candidates[{i}].")
+            for i, candidate in enumerate(request.candidates)
+        ),
+        all_known=request.all_known,
+        candidate_feature=request.candidate_feature,
+        limits=tuple(map(_limit, request.limits)),
+        pareto=tuple(request.pareto_quantities),
+        support_floor=request.support_floor,
+        accounting=_accounting(request.accounting),
+        **({"max_results": request.max_results} if request.max_results else {}),
+        **_set(request, "interval_level"),
+    )
+
+
+def matrix(request: decision_pb2.PredictMatrixRequest) -> Matrix:
+    """Return what a request asks."""
+    axes = tuple(
+        Axis(
+            axis.feature,
+            tuple(_value(v, f"axes[{i}].values[{j}]") for j, v in enumerate(axis.values)),
+        )
+        for i, axis in enumerate(request.axes)
+    )
+    return Matrix(axes, _features(request.features, ""))
+
+
+def curve(request: decision_pb2.PredictCurveRequest) -> Curve:
+    """Return what a request asks."""
+    return Curve(
+        features=_features(request.features, ""),
+        feature=request.feature,
+        values=tuple(request.values),
+        start=request.start_value if request.HasField("start_value") else None,
+        stop=request.stop_value if request.HasField("stop_value") else None,
+        points=request.point_count,
+        objective=_objective(request.objective) if request.HasField("objective") else None,
+        limits=tuple(map(_limit, request.limits)),
+        accounting=_accounting(request.accounting),
+        **_set(request, "price_per_hour", "interval_level"),
+    )
+
+
+def what_if(request: decision_pb2.WhatIfRequest) -> WhatIf:
+    """Return what a request asks."""
+    return WhatIf(
+        configurations=tuple(
+            Configuration(
+                side.name,
+                _features(side.features, f"configurations[{i}]."),
+                **_set(side, "price_per_hour"),
+            )
+            for i, side in enumerate(request.configurations)
+        ),
+        objective=_objective(request.objective),
+        accounting=_accounting(request.accounting),
+        **_set(request, "certainty", "interval_level"),
+    )
+
+
+def place(request: decision_pb2.PlaceBatchRequest) -> Place:
+    """Return what a request asks."""
+    seconds = {"seconds": request.search_seconds} if request.HasField("search_seconds") else {}
+    return Place(
+        items=tuple(
+            Item(item.name, _features(item.features, f"items[{i}]."), **_set(item, *_OF_ITEMS))
+            for i, item in enumerate(request.items)
+        ),
+        nodes=tuple(
+            Node(
+                node.name,
+                node.kind,
+                _features(node.features, f"nodes[{j}]."),
+                slots=node.slot_count if node.HasField("slot_count") else None,
+                free_in_s=node.free_in_s,
+                **_set(node, "memory", "power", "price_per_hour"),
+            )
+            for j, node in enumerate(request.nodes)
+        ),
+        goal=_goal(request.goal),
+        node_feature=request.node_feature,
+        may_wait=not request.start_at_once,
+        memory_metric=request.memory_metric,
+        accounting=_accounting(request.accounting),
+        **_set(request, "overflow_risk"),
+        **seconds,
+    )
+
+
+_OF_ITEMS = ("deadline_s", "work")
+
+
+def _goal(value: int) -> Any:  # noqa: ANN401 -- one of the goals, which the question checks
+    if value not in PLACEMENT_GOALS:
+        allowed = ", ".join(decision_pb2.PlacementGoal.keys())
+        message = f"{value} is not a goal; allowed: {allowed}"
+        raise InvalidInput([Violation("goal", str(value), message)])
+    return PLACEMENT_GOALS[value]  # type: ignore[index]
+
+
+def _set(message: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 -- any message
+    """Return the fields that are set, by their names, which are those of the question."""
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
+
+
+def _objective(sent: decision_pb2.Objective) -> Objective:
+    terms = tuple(
+        Term(term.quantity, unit=term.unit, **_set(term, "weight", "reference"))
+        for term in sent.terms
+    )
+    return Objective(terms, sent.risk, **_set(sent, "quantile"))
+
+
+def _limit(sent: decision_pb2.Limit) -> Limit:
+    bound = sent.WhichOneof("bound")
+    given = {bound: getattr(sent, bound)} if bound else {}
+    return Limit(sent.quantity, unit=sent.unit, **given, **_set(sent, "share", "probability"))
+
+
+def _accounting(sent: decision_pb2.Accounting) -> Accounting:
+    return Accounting(sent.work_metric, sent.power)
+
+
+def _candidate(sent: decision_pb2.Candidate, prefix: str) -> Candidate:
+    available = sent.available_count if sent.HasField("available_count") else None
+    features = _features(sent.features, prefix) if sent.features else {}
+    return Candidate(sent.name, features, available=available, **_set(sent, "price_per_hour"))
+
+
+def _features(values: Mapping[str, common_pb2.Value], prefix: str) -> dict[str, Value]:
+    return {name: _value(value, f"{prefix}features[{name}]") for name, value in values.items()}
+
+
+def _value(value: common_pb2.Value, field: str) -> Value:
+    kind = value.WhichOneof("kind")
+    if kind is None:
+        message = "holds no value that this server knows; leave out what is missing"
+        raise InvalidInput([Violation(field, "", message)])
+    plain: Value = getattr(value, kind)
+    return plain
