@@ -67,6 +67,19 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Return some of the rows, in the order given."""
+        return Columns(
+            features={name: values[rows] for name, values in self.features.items()},
+            metrics=self.metrics[rows],
+            lower_bounds=self.lower_bounds[rows],
+            time=self.time[rows],
+            ids=self.ids[rows],
+            sources=self.sources[rows],
+            tags=self.tags[rows],
+            outcomes=self.outcomes[rows],
+        )
+
 
 def sent_features(schema: Schema) -> tuple[Feature, ...]:
     """Return what a caller may send: features that are not derived, then the catalogs' facts."""

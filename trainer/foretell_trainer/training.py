@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from foretell.bundle import MODEL_FILE, Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
-from foretell.encoding import Encoded, Encoder, Vocabulary, build_vocabulary
+from foretell.encoding import Encoded, Encoder, build_vocabulary
 from foretell.errors import Cancelled
 from foretell.forecast import QuantileTables
 from foretell.predictor import open_session
@@ -64,10 +64,7 @@ def train(
     began = time.monotonic()
     progress("reading", 0.0, {"rows": snapshot.rows})
     columns = read_snapshot(snapshot, schema)
-    vocabulary = build_vocabulary(schema, columns.features, catalogs, named="name")
-    encoder = Encoder(schema, vocabulary, catalogs)
-    encoded, _ = encoder.encode_table(columns.features, named="name")
-    training = _training_set(schema, vocabulary, catalogs, encoded, columns)
+    encoder, encoded, training = prepare(schema, columns, catalogs)
     derived = derived_metrics(schema, encoded.numbers, columns.metrics)
 
     def fitting(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
@@ -85,7 +82,7 @@ def train(
         created_at=datetime.now(UTC),
         schema=schema,
         schema_fingerprint=schema.fingerprint,
-        vocabulary=dict(vocabulary),
+        vocabulary=dict(encoder.vocabulary),
         catalogs=tuple(catalogs),
         quantiles=_quantiles(fitted),
         groups=fitted.counts.names,
@@ -121,21 +118,22 @@ def _libraries(family: str) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def _training_set(
-    schema: Schema,
-    vocabulary: Vocabulary,
-    catalogs: Sequence[CatalogTable],
-    encoded: Encoded,
-    columns: Columns,
-) -> TrainingSet:
+def prepare(
+    schema: Schema, columns: Columns, catalogs: Sequence[CatalogTable]
+) -> tuple[Encoder, Encoded, TrainingSet]:
+    """Return the encoder that the rows of a snapshot make, and the rows as the engine sees them."""
+    vocabulary = build_vocabulary(schema, columns.features, catalogs, named="name")
+    encoder = Encoder(schema, vocabulary, catalogs)
+    encoded, _ = encoder.encode_table(columns.features, named="name")
     input_map = fit_inputs(schema, vocabulary, catalogs, encoded.numbers, encoded.categories)
-    return TrainingSet(
+    training = TrainingSet(
         schema=schema,
         input_map=input_map,
         inputs=input_map(encoded.numbers, encoded.categories),
         sizes=tuple(len(vocabulary[name]) for name in schema.category_names),
         metrics=columns.metrics,
     )
+    return encoder, encoded, training
 
 
 def _quantiles(fitted: Fitted) -> Quantiles:

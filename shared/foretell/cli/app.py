@@ -57,6 +57,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "evaluate": Entry(
             "evaluate:evaluate", "Compare a bundle's forecasts with files.", "trainer"
         ),
+        "prequential": Entry(
+            "prequential:prequential",
+            "Replay files in time: predict each row, then learn it.",
+            "trainer",
+        ),
         "predict": Entry(
             "predict:predict", "Predict a table, or one item of work.", "server,trainer"
         ),

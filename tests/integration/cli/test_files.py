@@ -82,6 +82,21 @@ def test_evaluate_with_a_split_needs_no_bundle(trained: Trained, tmp_path: Path)
     assert not (tmp_path / "none").exists()
 
 
+def test_a_learning_curve_is_printed(trained: Trained, tmp_path: Path) -> None:
+    """`prequential` prints raw and normalised errors of each metric, every so many rows."""
+    ran = foretell(
+        *("prequential", trained.schema, "--data", trained.fresh, "--family", "sgd"),
+        *("--registry", tmp_path / "none", "--every", "20", "--json"),
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    assert (ran.json["family"], ran.json["every"]) == ("sgd", 20)
+    assert [point["predicted"] for point in ran.json["points"]] == [20, 40]
+    last = ran.json["points"][-1]["last"]["seconds"]
+    assert {"rows", "rmse", "nrmse", "mape"} == set(last)
+    assert all(math.isfinite(value) for value in last.values())
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
 def test_predict_adds_columns_to_a_table(trained: Trained, tmp_path: Path, suffix: str) -> None:
     """All columns are kept in order; what was measured moves aside for what is predicted."""

@@ -91,7 +91,7 @@ def fit_linear(inputs: Inputs, target: Floats, layout: Layout) -> LinearModel:
 
     Outliers are weighted down in a second pass, not dropped.
     """
-    design, penalties = _design(inputs, layout)
+    design, penalties = design_matrix(inputs, layout)
     centre = float(np.median(target))
     if layout.solver == "sgd":
         return _unpacked(descend(design, target - centre), centre, layout, inputs)
@@ -156,7 +156,11 @@ def _dense(inputs: Inputs, layout: Layout) -> Floats:
     return np.hstack([inputs.standard, inputs.clipped, indicators])
 
 
-def _design(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matrix, Floats]:
+def design_matrix(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matrix, Floats]:
+    """Return what the base's weights are multiplied with, sparse [n, K], and penalties [K].
+
+    The first column is 1.
+    """
     n = len(inputs)
     dense = _dense(inputs, layout)
     parts = [scipy.sparse.csr_matrix(np.ones((n, 1))), scipy.sparse.csr_matrix(dense)]

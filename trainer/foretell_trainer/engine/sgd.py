@@ -2,8 +2,8 @@
 
 One step after each row and nothing kept but the weights, so that learning never ends and never
 costs more. The notebook scales its inputs and steps by a constant; here the inputs come scaled
-already (the graph holds the scales), and the step is made small enough for wide rows, which a
-constant one diverges on.
+already (the graph holds the scales), and a row that is so long that its step would overshoot
+makes a shorter one (normalised least mean squares; Nagumo and Noda, 1967).
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from foretell_trainer.engine.inputs import Floats
 PASSES = 10
 """How often a whole training set is gone through, as in the notebook."""
 
-_STEP = 0.01
-_STABLE = 0.5
-"""Steps of 2 over a row's squared length or more diverge."""
+_STEP = 0.03
+_SHARE = 0.3
+"""The share of a row's error that one step takes away at most; from 2 on, steps diverge."""
 
 
 class Descent:
     """Weights of a linear model that learn from each row."""
 
-    def __init__(self, width: int, row_length: float, *, seed: int = 0) -> None:
-        """`row_length` is the mean of the rows' squared lengths."""
+    def __init__(self, width: int, *, seed: int = 0) -> None:
         self._model = SGDRegressor(
             learning_rate="constant",
-            eta0=min(_STEP, _STABLE / max(row_length, 1.0)),
+            eta0=_STEP,
             # The rows' first column is 1.
             fit_intercept=False,
             shuffle=False,
@@ -45,19 +44,16 @@ class Descent:
 
     def learn(self, rows: scipy.sparse.csr_matrix, target: Floats) -> None:
         """Take one step for each row, in order."""
-        self._model.partial_fit(rows, target)
+        lengths = np.asarray(rows.multiply(rows).sum(axis=1)).reshape(-1)
+        weights = np.minimum(1.0, _SHARE / (_STEP * np.maximum(lengths, 1.0)))
+        self._model.partial_fit(rows, target, weights)
 
 
 def descend(rows: scipy.sparse.csr_matrix, target: Floats, *, seed: int = 0) -> Floats:
     """Return weights [F] after `PASSES` passes over rows [n, F], each in another order."""
-    descent = Descent(rows.shape[1], squared_length(rows), seed=seed)
+    descent = Descent(rows.shape[1], seed=seed)
     rng = np.random.default_rng(seed)
     for _ in range(PASSES):
         order = rng.permutation(len(target))
         descent.learn(rows[order], target[order])
     return descent.weights
-
-
-def squared_length(rows: scipy.sparse.csr_matrix) -> float:
-    """Return the mean of the rows' squared lengths."""
-    return float(rows.multiply(rows).sum() / max(rows.shape[0], 1))
