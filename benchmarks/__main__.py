@@ -50,6 +50,14 @@ BENCHMARKS = (
         needs_data=False,
     ),
     Benchmark(
+        "benchmarks.telemetry",
+        "what metrics, logs and traces cost a request",
+        "",
+        "1",
+        quick=(),
+        needs_data=False,
+    ),
+    Benchmark(
         "benchmarks.ingest",
         "observations per second into DuckDB, alone and through broker and worker",
         "--rows 60000 --batch 1000,5000",

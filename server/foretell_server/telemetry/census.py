@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foretell_server.shelf import Shelf
 from foretell_server.telemetry.families import Family, Sample, histogram, labelled
-from foretell_server.telemetry.meters import Meters
+from foretell_server.telemetry.meters import Meters, MethodMeter
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -37,7 +37,7 @@ class Census:
         return [family for part in parts for family in part]
 
     def _requests(self) -> Iterator[Family]:
-        methods = list(self.meters.methods.values())
+        methods = self._used()
         yield Family(
             "foretell_requests_total",
             "counter",
@@ -84,7 +84,7 @@ class Census:
         )
 
     def _streams(self) -> Iterator[Family]:
-        methods = list(self.meters.methods.values())
+        methods = self._used()
         yield Family(
             "foretell_streams_open",
             "gauge",
@@ -101,6 +101,11 @@ class Census:
                 for status, count in list(m.ended_streams.items())
             ),
         )
+
+    def _used(self) -> list[MethodMeter]:
+        """Return the methods that were ever called: each has dozens of lines."""
+        meters = list(self.meters.methods.values())
+        return [m for m in meters if m.tallies or m.in_flight or m.ended_streams or m.open_streams]
 
     def _bundles(self) -> Iterator[Family]:
         live = list(self.shelf.live.values())

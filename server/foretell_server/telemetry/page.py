@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from foretell.errors import Unavailable
 from foretell.logs import get_logger
-from prometheus_client.exposition import make_wsgi_app
+from prometheus_client.exposition import generate_latest, make_wsgi_app
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -41,6 +41,11 @@ class _Families(Collector):
                 name = family.name + sample.suffix
                 metric.add_sample(name, dict(sample.labels), sample.value)
             yield metric
+
+
+def exposed(families: Iterable[Family]) -> bytes:
+    """Return the page's text in the classic format."""
+    return generate_latest(_Families(lambda: families))
 
 
 class _Server(ThreadingMixIn, WSGIServer):
