@@ -14,13 +14,20 @@ from foretell.cli.options import FOLDER, json_option
 
 @click.command(short_help="Measure, train, predict and check the predictions.")
 @click.option("--budget", default=30.0, show_default=True, help="Seconds to measure for.")
+@click.option("--longest", default=1.0, show_default=True, help="Seconds of the longest runs.")
 @click.option("--runs", default=40, show_default=True, help="Runs to predict, then to run.")
 @click.option("--task", "tasks", multiple=True, help="Only this task; may be given many times.")
 @click.option("--keep", type=FOLDER, help="Keep all state in this folder.")
 @click.option("--seed", default=0, show_default=True, help="Of the choice of arguments.")
 @json_option
 def demo(
-    budget: float, runs: int, tasks: tuple[str, ...], keep: Path | None, seed: int, as_json: bool
+    budget: float,
+    longest: float,
+    runs: int,
+    tasks: tuple[str, ...],
+    keep: Path | None,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Measure real work here, train, predict other work, then run it and compare.
 
@@ -40,7 +47,7 @@ def demo(
     screen.title(
         f"foretell demo: {cores} cores, Python {platform.python_version()}; nothing below is canned"
     )
-    settings = DemoSettings(budget_s=budget, held_out=runs, tasks=tasks, keep=keep, seed=seed)
+    settings = DemoSettings(budget, longest, runs, tasks, keep, seed)
     try:
         result = run_demo(settings, screen)
     except KeyboardInterrupt:

@@ -47,6 +47,8 @@ class DemoSettings:
 
     budget_s: float = 30.0
     """Seconds to measure for."""
+    longest_s: float = 1.0
+    """Seconds that the longest runs take, about."""
     held_out: int = 40
     """How many runs to predict, and then to run."""
     tasks: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class _Story:
             tasks=self.settings.tasks or None,
             seed=self.settings.seed,
             timeout_s=LONGEST_RUN_S,
+            longest_s=self.settings.longest_s,
             fewest_runs=FEWEST_RUNS,
             on_progress=tell,
         )

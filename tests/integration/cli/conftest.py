@@ -1,4 +1,4 @@
-"""A user's own table, and the command line as a process."""
+"""A user's own table, and the command line: in this process, or in one of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from foretell.cli.app import run
+
+from tests.conftest import MadeOnce
 
 FORETELL = (sys.executable, "-m", "foretell.cli")
 PATIENCE_S = 120
@@ -34,13 +38,27 @@ class Ran:
         return json.loads(self.out)
 
 
-def foretell(*args: object, cwd: Path, stdin: str = "", **environment: str) -> Ran:
-    """Run one command to its end, without settings from the tester's own environment."""
+def foretell(*args: object, cwd: Path, stdin: str = "") -> Ran:
+    """Run one command to its end, without settings from the tester's own environment.
+
+    It runs in this process: starting an interpreter takes longer than most commands do.
+    """
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as here:
+        here.chdir(cwd)
+        here.setattr("sys.stdin", StringIO(stdin))
+        for name in set(os.environ) - set(clean_environment()):
+            here.delenv(name)
+        code = run([str(arg) for arg in args])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def foretell_process(*args: object, cwd: Path) -> Ran:
+    """The same in a process of its own, which is given up after some time."""
     done = subprocess.run(
         [*FORETELL, *map(str, args)],
         cwd=cwd,
-        env={**clean_environment(), **environment},
-        input=stdin,
+        env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -103,9 +121,15 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(made_once: MadeOnce) -> Trained:
     """The way of a new user: a table, `workload init`, `train`; two of its rows are bad."""
-    folder = tmp_path_factory.mktemp("renders")
+    folder = made_once("renders", train)
+    report = json.loads((folder / "report.json").read_text())
+    return Trained(folder, folder / "models", folder / "render.yaml", folder / "fresh.csv", report)
+
+
+def train(folder: Path) -> None:
+    """Make the user's folder."""
     rows = rows_of_renders(240, seed=1)
     rows[100] = "r1-bad,forest,big,many,1.5,n1"
     rows.append("r1-short,forest")
@@ -120,6 +144,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         cwd=folder,
     )
     assert done.code == 0, done.err
-    return Trained(
-        folder, folder / "models", folder / "render.yaml", folder / "fresh.csv", done.json
-    )
+    (folder / "report.json").write_text(done.out)

@@ -19,11 +19,21 @@ from typing import Any
 import psutil
 import pytest
 from foretell.client import Client
+from foretell.demo.stored import StoredRows
 from foretell.errors import ForetellError
 
-from tests.integration.cli.conftest import PATIENCE_S, Trained, foretell, rows_of_renders, running
+from tests.integration.cli.conftest import (
+    PATIENCE_S,
+    Trained,
+    foretell,
+    foretell_process,
+    rows_of_renders,
+    running,
+)
 
 pytestmark = pytest.mark.process
+
+TASKS = ("--task", "sieve", "--task", "nbody")
 
 
 def next_json(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 -- JSON is anything
@@ -85,12 +95,12 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
     state = tmp_path / "state"
     with up(state) as (process, ready):
         address = ("--address", ready["address"])
-        ingested = foretell(
+        ingested = foretell_process(
             *("ingest", trained.schema, "--data", "renders.csv", "--state", state, "--json"),
             cwd=tmp_path,
         )
         assert ingested.json["files"][0]["stored"] == 150
-        job = foretell("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
+        job = foretell_process("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
         assert job.code == 0, job.err
         assert job.json["state"] == "SUCCEEDED"
         with urllib.request.urlopen(ready["metrics"], timeout=PATIENCE_S) as page:  # noqa: S310
@@ -104,7 +114,7 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         assert (again["part"], again["status"]) == ("server", "ready")
         assert psutil.pid_exists(again["pid"])
         item = ("--set", "scene=city", "--set", "host=big", "--set", "pixels=100000")
-        asked = foretell("predict", "render", *item, "--json", *address, cwd=tmp_path)
+        asked = foretell_process("predict", "render", *item, "--json", *address, cwd=tmp_path)
         assert asked.code == 0, asked.err
         assert asked.json["bundle"] == job.json["bundle"]
 
@@ -141,11 +151,12 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
             ("server", "ready"),
             ("worker", "ready"),
         }
-        # What was accepted before the stop is in the store, or still waits to be put there.
-        again = foretell(
-            "retrain", "render", "--wait", "--json", "--address", ready["address"], cwd=tmp_path
-        )
-        assert again.json["numbers"]["rows"] == 152
+        observation = ("render", *item, "--metric", "seconds=0.3")
+        reported = foretell("observe", *observation, "--address", ready["address"], cwd=tmp_path)
+        assert reported.out == "1 accepted, 0 rejected\n"
+        # What was accepted, before the stop too, gets into the store.
+        stored = StoredRows(state / "data", "render")
+        assert max(stored.until(153, PATIENCE_S)) == 153
         children = psutil.Process(process.pid).children(recursive=True)
         assert interrupt(process)[0] == 0
         assert left_of(children) == []
@@ -203,8 +214,7 @@ def test_serve_answers_on_a_registry_alone(trained: Trained) -> None:
 def test_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
     """A short demo: two bundles, no failed request, every run measured; no file, no process."""
     with running(
-        *("demo", "--budget", 8, "--runs", 6, "--json"),
-        *("--task", "sieve", "--task", "matmul", "--task", "nbody"),
+        *("demo", "--budget", 2, "--longest", 0.05, "--runs", 4, "--json", *TASKS),
         cwd=tmp_path,
         TMPDIR=str(tmp_path),
     ) as process:
@@ -214,7 +224,7 @@ def test_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
     assert len(set(result["bundles"])) == 2
     assert result["requests_during_swap"]["failed"] == 0
     assert set(result["requests_during_swap"]["by_version"]) == set(result["bundles"])
-    assert len(result["held_out"]) == 6
+    assert len(result["held_out"]) == 4
     for run in result["held_out"]:
         assert run["metrics"]["duration_s"]["lower"] < run["metrics"]["duration_s"]["upper"]
         assert run["metrics"]["duration_s"]["measured"] > 0
@@ -225,7 +235,7 @@ def test_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_demo_and_cleans_up(tmp_path: Path) -> None:
     """Once its processes run, Ctrl-C ends them all, removes the state, and exits with 130."""
     with running(
-        *("demo", "--budget", 5, "--task", "sieve"), cwd=tmp_path, TMPDIR=str(tmp_path)
+        *("demo", "--budget", 2, "--longest", 0.05, *TASKS), cwd=tmp_path, TMPDIR=str(tmp_path)
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
