@@ -16,9 +16,9 @@ from foretell.decide.candidates import (
 )
 from foretell.decide.curve import CurveAnswer, curve_points, swept_feature, trace
 from foretell.decide.facts import FactBook
-from foretell.decide.limits import resolve_limits
+from foretell.decide.limits import Bound, resolve_limits
 from foretell.decide.matrix import MatrixPlan
-from foretell.decide.outcomes import Strata
+from foretell.decide.outcomes import OUTERMOST, Strata
 from foretell.decide.placing.batch import prepare
 from foretell.decide.placing.place import describe, place
 from foretell.decide.placing.results import Placement
@@ -26,7 +26,7 @@ from foretell.decide.quantities import Quantities, Violations
 from foretell.decide.questions import Curve, Features, Matrix, Place, Recommend, WhatIf
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
-from foretell.decide.risk import resolve_objective
+from foretell.decide.risk import Loss, resolve_objective
 from foretell.decide.rows import Rows, encode_rows
 from foretell.decide.what_if import Comparison, check_what_if, compare
 from foretell.errors import InvalidInput
@@ -73,7 +73,12 @@ class Decider:
         if note.found or loss is None:
             raise InvalidInput(note.found)
         rows = self._rows(
-            question.features, candidates.own, candidates.fields, candidates.prices, quantities
+            question.features,
+            candidates.own,
+            candidates.fields,
+            candidates.prices,
+            quantities,
+            _outermost(loss, bounds),
         )
         judged = judge(rows, loss, bounds)
         ranking = Ranking(question, candidates, judged, loss, bounds)
@@ -108,7 +113,10 @@ class Decider:
             raise InvalidInput(note.found)
         own = [{feature.name: value} for value in points.tolist()]
         fields = [f"values[{i}]" for i in range(len(own))]
-        rows = self._rows(question.features, own, fields, np.full(len(own), price), quantities)
+        prices = np.full(len(own), price)
+        rows = self._rows(
+            question.features, own, fields, prices, quantities, _outermost(loss, bounds)
+        )
         return trace(question, feature, points, rows, loss, bounds, predictor.version)
 
     def what_if(self, question: WhatIf) -> Comparison:
@@ -129,7 +137,7 @@ class Decider:
         if note.found or loss is None:
             raise InvalidInput(note.found)
         own = [side.features for side in sides]
-        rows = self._rows({}, own, fields, np.array(prices), quantities)
+        rows = self._rows({}, own, fields, np.array(prices), quantities, _outermost(loss, ()))
         return compare(question, rows, loss, predictor.schema.workload, predictor.version)
 
     def place(self, question: Place) -> Placement:
@@ -151,13 +159,31 @@ class Decider:
         fields: Sequence[str],
         prices: Floats,
         quantities: Quantities,
+        outermost: float,
     ) -> Rows:
         """Return configurations, encoded and forecast together."""
         encoded = encode_rows(self.predictor.encoder, common, own, fields)
         prediction = self.predictor.forecast(encoded)
-        outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION)
+        outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION, outermost)
         facts = [self._book.facts({**common, **features}) for features in own]
         return Rows(prediction, outcomes, quantities, facts, prices)
+
+
+def _outermost(loss: Loss | None, bounds: Sequence[Bound]) -> float:
+    """Return how far out outcomes have to be told apart for what is asked.
+
+    A tail, a quantile or a probability is read from outcomes that reach well beyond it.
+    """
+    levels = [OUTERMOST]
+    if loss is not None:
+        levels.append((1 - loss.risk) / 4)
+        if loss.quantile is not None:
+            levels.append(min(loss.quantile, 1 - loss.quantile) / 2)
+    for bound in bounds:
+        probability = bound.limit.probability
+        if bound.quantity.kind in ("cost", "energy"):
+            levels.append(min(probability, 1 - probability) / 2)
+    return min(levels)
 
 
 def _check_answer(question: Recommend, feature: str, note: Violations) -> None:

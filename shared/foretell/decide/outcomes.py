@@ -23,11 +23,14 @@ from foretell.schema import Schema
 
 MOST_CELLS = 2**15
 FEWEST, MOST = 256, 4096
-OUTERMOST = 1 / 512
-"""What lies beyond the quantiles of this level and of its complement counts as those: the means
-of heavy tails would otherwise depend on how finely they are cut."""
+OUTERMOST = 0.025
+"""What lies beyond the quantiles of this level and of its complement counts as those, unless a
+question is about rarer outcomes. Means of heavy tails would otherwise rest on outcomes that no
+calibration has seen: on held-out language models, hardware chosen by means over all down to the
+0.2 % quantile reached 0.92 of the best throughput, down to the 2.5 % quantile 0.95."""
 
 _LARGEST_EXPONENT = 700.0
+_REMEMBERED_GRIDS = 32
 _SEED = 20250214  # the same question has the same answer, in every process
 
 
@@ -38,23 +41,28 @@ class Strata:
         self.schema = schema
         self._coupling = _couplings(schema)
         self._tables: QuantileTables | None = None
-        self._grids: dict[int, Floats] = {}
+        self._grids: dict[tuple[int, float], Floats] = {}
 
-    def outcomes(self, forecasts: Forecasts, correlation: float) -> Outcomes:
+    def outcomes(
+        self, forecasts: Forecasts, correlation: float, outermost: float = OUTERMOST
+    ) -> Outcomes:
         """Return what may happen to the rows of one decision."""
-        return Outcomes(self, forecasts, strata_for(len(forecasts)), correlation)
+        count = strata_for(len(forecasts))
+        return Outcomes(self, forecasts, count, correlation, outermost)
 
     def coupling(self, metric: int) -> tuple[int, bool]:
         """Return which metric this one moves with, and whether in the opposite direction."""
         return self._coupling[metric]
 
-    def residuals(self, tables: QuantileTables, count: int) -> Floats:
+    def residuals(self, tables: QuantileTables, count: int, outermost: float) -> Floats:
         """Return R in `count` strata, [T, M, count], not decreasing along the strata."""
-        if tables is not self._tables:
+        if tables is not self._tables or len(self._grids) > _REMEMBERED_GRIDS:
             self._tables, self._grids = tables, {}
-        grid = self._grids.get(count)
+        key = (count, outermost)
+        grid = self._grids.get(key)
         if grid is None:
-            grid = self._grids[count] = _residuals(tables, levels_of(count))
+            levels = np.clip(levels_of(count), outermost, 1 - outermost)
+            grid = self._grids[key] = _residuals(tables, levels)
         return grid
 
 
@@ -62,12 +70,18 @@ class Outcomes:
     """Equally likely outcomes of n rows; column s of every metric and row happens together."""
 
     def __init__(
-        self, strata: Strata, forecasts: Forecasts, count: int, correlation: float
+        self,
+        strata: Strata,
+        forecasts: Forecasts,
+        count: int,
+        correlation: float,
+        outermost: float,
     ) -> None:
         self.forecasts = forecasts
         self.count = count
         self._strata = strata
         self._correlation = correlation
+        self._outermost = outermost
         self._known: dict[int, Floats] = {}
 
     def metric(self, name: str) -> Floats:
@@ -83,7 +97,7 @@ class Outcomes:
 
     def _sorted(self, m: int) -> Floats:
         f = self.forecasts
-        grid = self._strata.residuals(f.tables, self.count)
+        grid = self._strata.residuals(f.tables, self.count, self._outermost)
         raw = f.location[:, m, None] + f.scale[:, m, None] * grid[f.table[:, m], m]
         ordered: Floats = np.exp(np.minimum(raw, _LARGEST_EXPONENT)) if f.log[m] else raw
         return ordered
@@ -98,7 +112,7 @@ def strata_for(rows: int) -> int:
 def levels_of(count: int) -> Floats:
     """Return the quantile level in the middle of each stratum, [count]."""
     levels: Floats = (np.arange(count) + 0.5) / count
-    return np.clip(levels, OUTERMOST, 1 - OUTERMOST)
+    return levels
 
 
 # MUST compute the same as QuantileTables.at; a test compares them. That one remembers each

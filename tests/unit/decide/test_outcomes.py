@@ -7,7 +7,7 @@ import pytest
 from foretell.columns import Column
 from foretell.decide.comparing import pareto_front, probability_best, probability_less
 from foretell.decide.decider import ERROR_CORRELATION, Decider
-from foretell.decide.outcomes import Outcomes, Strata, levels_of, strata_for
+from foretell.decide.outcomes import OUTERMOST, Outcomes, Strata, levels_of, strata_for
 from foretell.decide.risk import tail_weights
 from foretell.forecast import QuantileTables
 from hypothesis import given
@@ -29,7 +29,7 @@ def outcomes(decider: Decider) -> Outcomes:
 
 def test_sorted_outcomes_are_the_quantiles_of_the_forecast(outcomes: Outcomes) -> None:
     """Each metric's outcomes are its own quantiles, in the middle of every stratum."""
-    levels = levels_of(outcomes.count)
+    levels = np.clip(levels_of(outcomes.count), OUTERMOST, 1 - OUTERMOST)
     for name in outcomes.forecasts.metric_names:
         m = outcomes.forecasts.metric_index(name)
         expected = outcomes.forecasts.quantiles(levels[::97].tolist())[:, m]
@@ -41,7 +41,7 @@ def test_residuals_of_strata_are_those_of_the_tables() -> None:
     rng = np.random.default_rng(3)
     values = np.sort(rng.normal(size=(2, 4, 5)), axis=2)
     tables = QuantileTables(np.array([0.05, 0.2, 0.5, 0.8, 0.9]), values)
-    grid = Strata(lab_schema()).residuals(tables, 256)
+    grid = Strata(lab_schema()).residuals(tables, 256, 1e-9)
     for s, level in enumerate(levels_of(256)):
         np.testing.assert_allclose(grid[:, :, s], tables.at(float(level)), rtol=1e-12)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.decide.outcomes import Strata, draw_ranks
+from foretell.decide.outcomes import OUTERMOST, Strata, draw_ranks
 from foretell.decide.quantities import Power, WorkTime
 from foretell.decide.questions import Item, Node, PlacementGoal
 from foretell.decide.units import SECONDS_PER_HOUR
@@ -125,7 +125,9 @@ class Problem:
             f = self.forecasts
             m = f.metric_index(metric)
             ranks = self._ranks_of(stream)[item]
-            grid = self.strata.residuals(f.tables, self.outcomes)[f.table[row, m], m]
+            # Durations are weighed by their means, loads by how likely they are too much.
+            outermost = OUTERMOST if stream == _DURATION else self.overflow_risk / 4
+            grid = self.strata.residuals(f.tables, self.outcomes, outermost)[f.table[row, m], m]
             drawn = grid[self.outcomes - 1 - ranks if reverse else ranks]
             raw = f.location[row, m] + f.scale[row, m] * drawn
             values = np.exp(np.minimum(raw, _LARGEST_EXPONENT)) if f.log[m] else raw
