@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foretell_trainer.engine.fitting import Fitted, derived_tables
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs
-from foretell_trainer.engine.linear import base_to_onnx, effects_to_onnx
+from foretell_trainer.engine.linear import base_to_onnx
 from foretell_trainer.engine.links import derived_to_onnx
 from foretell_trainer.engine.scale import (
     DISTANCE_STEPS,
@@ -54,11 +54,12 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     categories = graph.input("categories", np.int64, len(schema.category_names))
     inputs = fitted.training.input_map.to_onnx(graph, numbers, categories)
     counts = [seen.counts for seen in fitted.seen]
-    rows = rows_to_onnx(counts, graph, inputs.codes, inputs.excess)
+    width = len(schema.category_names)
+    rows = rows_to_onnx(counts, graph, inputs.code_matrix, width, inputs.excess)
     places = [seen.neighbourhood for seen in fitted.seen]
     distance = distance_to_onnx(places, graph, inputs.standard)
-    base = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
-    forest = _forest(graph, fitted, inputs, base, rows, distance)
+    base, effects = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
+    forest = _forest(graph, fitted, inputs, base, effects, rows, distance)
     location, scale = _location_and_scale(graph, fitted, inputs, base, forest)
     graph.output("location", graph.cast(location, np.float32), np.float32, len(schema.metrics))
     graph.output("scale", graph.cast(scale, np.float32), np.float32, len(schema.metrics))
@@ -136,6 +137,7 @@ def _forest(
     fitted: Fitted,
     inputs: GraphInputs,
     base: str,
+    effects: str | None,
     rows: str,
     distance: str,
 ) -> str:
@@ -144,11 +146,11 @@ def _forest(
     width = fitted.training.inputs.standard.shape[1]
     categories = len(inputs.codes)
     counts = [seen.counts for seen in fitted.seen]
-    effects = [e for m in fitted.metrics for e in effects_to_onnx(graph, inputs, m.location.base)]
     doubles = graph.cast(rows, np.float64)
     counted = graph.add("Log", graph.add("Add", doubles, graph.constant(np.ones(1))))
     near = _distance_steps(graph, distance)
-    features = graph.side_by_side(inputs.trees, base, *effects, counted, near)
+    by_id = [] if effects is None else [effects]
+    features = graph.side_by_side(inputs.trees, base, *by_id, counted, near)
     forest = Forest(2 * count)
     for i, m in enumerate(fitted.metrics):
         own = list(range(width))

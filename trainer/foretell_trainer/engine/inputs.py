@@ -190,6 +190,7 @@ class InputMap:
             trees=trees,
             values=present,
             codes=codes,
+            code_matrix=self._code_matrix(graph, categories, codes),
             beyond=beyond,
             excess=graph.sum_columns(beyond),
         )
@@ -206,6 +207,11 @@ class InputMap:
         over = graph.add("Sub", standard, graph.constant(self.seen_highest))
         over = graph.columns(graph.add("Max", over, zero), self.log_columns)
         return graph.add("Add", inside, graph.add("Mul", over, graph.constant(self.tangent)))
+
+    def _code_matrix(self, graph: GraphBuilder, categories: str, codes: list[str]) -> str:
+        if not self.category_facts:
+            return categories
+        return graph.side_by_side(*map(graph.as_column, codes))
 
     def _category_nodes(self, graph: GraphBuilder, categories: str) -> list[str]:
         facts = {fact.column: fact for fact in self.category_facts}
@@ -224,19 +230,22 @@ class InputMap:
     def _fact_nodes(self, graph: GraphBuilder, numbers: str, categories: str) -> str:
         if not self.number_facts:
             return numbers
-        width = len(self.mean)
-        by_key: dict[int, NDArray[np.float64]] = {}
+        # One table for all keys, whose rows are added up: each fact stands in one key's rows
+        # and is 0 in all others. What is no fact is unknown, NaN, in the first key's.
+        keys = list(dict.fromkeys(fact.key for fact in self.number_facts))
+        sizes = {fact.key: len(fact.table) for fact in self.number_facts}
+        starts = dict(zip(keys, np.cumsum([0, *(sizes[k] for k in keys[:-1])]), strict=True))
+        table = np.zeros((sum(sizes.values()), len(self.mean)))
+        known = [fact.column for fact in self.number_facts]
+        table[: sizes[keys[0]], np.setdiff1d(np.arange(len(self.mean)), known)] = np.nan
         for fact in self.number_facts:
-            size = len(fact.table)
-            table = by_key.setdefault(fact.key, np.full((size, width), np.nan))
-            table[:, fact.column] = fact.table
-        one = graph.constant(np.array(1, np.int64))
-        values = numbers
-        for key, table in by_key.items():
-            index = graph.add("Add", graph.column(categories, key), one)
-            looked_up = graph.rows_of(table, index)
-            values = graph.add("Where", graph.add("IsNaN", values), looked_up, values)
-        return values
+            start = starts[fact.key]
+            table[start : start + len(fact.table), fact.column] = fact.table
+        offsets = np.array([starts[key] + 1 for key in keys], np.int64)
+        own = graph.columns(categories, np.array(keys))
+        found = graph.rows_of(table, graph.add("Add", own, graph.constant(offsets)))
+        looked_up = graph.sum_columns(found)
+        return graph.add("Where", graph.add("IsNaN", numbers), looked_up, numbers)
 
 
 @dataclass(frozen=True)
@@ -250,6 +259,8 @@ class GraphInputs:
     values: str
     """Numbers with facts, not standardised; 1 for missing."""
     codes: list[str]
+    code_matrix: str
+    """The same side by side, int64 [n, C]."""
     beyond: str
     excess: str
 

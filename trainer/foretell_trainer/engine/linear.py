@@ -115,8 +115,15 @@ def fit_layout(
     return Layout(tuple(sizes), np.flatnonzero(partly), slopes, *ends)
 
 
-def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel]) -> str:
-    """Add the bases of all metrics to a graph; double [n, M]."""
+def base_to_onnx(
+    graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel]
+) -> tuple[str, str | None]:
+    """Add the bases of all metrics to a graph: double [n, M].
+
+    Also returned are the effects of each category's value, [n, M · C], those of a metric side by
+    side; None when there are no categories. A node costs a single row more than its arithmetic,
+    so everything that is looked up by a category comes from one table.
+    """
     layout = models[0].layout
     parts = [inputs.standard, inputs.clipped]
     if len(layout.missing):
@@ -125,30 +132,63 @@ def base_to_onnx(graph: GraphBuilder, inputs: GraphInputs, models: Sequence[Line
     total = graph.add("MatMul", graph.side_by_side(*parts), graph.constant(weights))
     intercepts = np.array([model.intercept for model in models])
     total = graph.add("Add", total, graph.constant(intercepts))
-    one = graph.constant(np.array(1, np.int64))
-    for c, codes in enumerate(inputs.codes):
-        table = np.column_stack([model.effects[c] for model in models])
-        total = graph.add("Add", total, graph.rows_of(table, graph.add("Add", codes, one)))
-    for s, (category, number, power) in enumerate(layout.slopes):
-        table = np.column_stack([model.slopes[s] for model in models])
-        slope = graph.rows_of(table, graph.add("Add", inputs.codes[category], one))
-        along = graph.columns(inputs.standard, np.array([number]))
-        if power > 1:
-            inside = graph.add("Max", along, graph.constant(layout.lowest[[number]]))
-            inside = graph.add("Min", inside, graph.constant(layout.highest[[number]]))
-            twice = graph.add("Add", along, along)
-            along = graph.add("Mul", inside, graph.add("Sub", twice, inside))
-        total = graph.add("Add", total, graph.add("Mul", slope, along))
-    return total
+    count = len(layout.sizes)
+    if count == 0:
+        return total, None
+    order = sorted(range(len(layout.slopes)), key=lambda s: layout.slopes[s][2])
+    looked_up = _look_up(graph, inputs, models, order)
+    terms = looked_up
+    if order:
+        along = _along_to_onnx(graph, inputs, layout, [layout.slopes[s] for s in order])
+        ones_before = graph.constant(np.array([0, count, 0, 0], np.int64))
+        factors = graph.add("Pad", along, ones_before, graph.constant(np.array(1.0)))
+        last = graph.constant(np.array([2], np.int64))
+        terms = graph.add("Mul", looked_up, graph.add("Unsqueeze", factors, last))
+    total = graph.add("Add", total, graph.sum_columns(terms))
+    effects = terms if not order else graph.columns(looked_up, np.arange(count))
+    return total, _metric_by_metric(graph, effects, count * len(models))
 
 
-def effects_to_onnx(graph: GraphBuilder, inputs: GraphInputs, model: LinearModel) -> list[str]:
-    """Add the effects of one metric's categories to a graph; C doubles of [n, 1]."""
-    one = graph.constant(np.array(1, np.int64))
-    return [
-        graph.as_column(graph.rows_of(table, graph.add("Add", codes, one)))
-        for table, codes in zip(model.effects, inputs.codes, strict=True)
+def _look_up(
+    graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel], order: Sequence[int]
+) -> str:
+    """Add the effects of all categories, then the slopes in this order; [n, C + S, M]."""
+    layout = models[0].layout
+    tables = [
+        *(np.column_stack([m.effects[c] for m in models]) for c in range(len(layout.sizes))),
+        *(np.column_stack([m.slopes[s] for m in models]) for s in order),
     ]
+    categories = [*range(len(layout.sizes)), *(layout.slopes[s][0] for s in order)]
+    starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
+    codes = graph.columns(inputs.code_matrix, np.array(categories))
+    # The first row of each table is for an unknown value, whose code is -1.
+    places = graph.add("Add", codes, graph.constant((starts + 1).astype(np.int64)))
+    return graph.rows_of(np.concatenate(tables), places)
+
+
+def _along_to_onnx(
+    graph: GraphBuilder,
+    inputs: GraphInputs,
+    layout: Layout,
+    slopes: Sequence[tuple[int, int, int]],
+) -> str:
+    """Add `Layout.along` of slopes with power 1, then of those with power 2; [n, S]."""
+    straight = np.array([number for _, number, power in slopes if power == 1], np.int64)
+    bent = np.array([number for _, number, power in slopes if power > 1], np.int64)
+    parts = [graph.columns(inputs.standard, straight)] if len(straight) else []
+    if len(bent):
+        values = graph.columns(inputs.standard, bent)
+        inside = graph.add("Max", values, graph.constant(layout.lowest[bent]))
+        inside = graph.add("Min", inside, graph.constant(layout.highest[bent]))
+        twice = graph.add("Add", values, values)
+        parts.append(graph.add("Mul", inside, graph.add("Sub", twice, inside)))
+    return graph.side_by_side(*parts)
+
+
+def _metric_by_metric(graph: GraphBuilder, effects: str, width: int) -> str:
+    """Turn [n, C, M] into [n, M · C]."""
+    turned = graph.add("Transpose", effects, perm=[0, 2, 1])
+    return graph.add("Reshape", turned, graph.constant(np.array([0, width], np.int64)))
 
 
 def _dense(inputs: Inputs, layout: Layout) -> Floats:

@@ -133,25 +133,32 @@ class Seen:
 
 
 def rows_to_onnx(
-    counts: Sequence[GroupCounts], graph: GraphBuilder, codes: Sequence[str], like: str
+    counts: Sequence[GroupCounts], graph: GraphBuilder, codes: str, category_count: int, like: str
 ) -> str:
     """Add the look-up of `rows` in each of S counts; float [n, G · S], all counts of a group
-    side by side. `like` is any double [n].
+    side by side. `codes` are those of all categories, [n, C]; `like` is any double [n].
     """
     first = counts[0]
     if not first.names:
         nothing = graph.columns(graph.as_column(like), np.zeros(0, np.int64))
         return graph.cast(nothing, np.float32)
-    columns = []
+    # MUST number combinations as _combined does; all groups share one table and one look-up.
+    steps = np.zeros((category_count, len(first.names)), np.int64)
+    starts = np.zeros(len(first.names), np.int64)
+    start = 0
     for g, (members, sizes) in enumerate(zip(first.members, first.sizes, strict=True)):
-        index = graph.add("Add", codes[members[0]], _one(graph))
-        for member, size in zip(members[1:], sizes[1:], strict=True):
-            scaled = graph.add("Mul", index, graph.constant(np.array(size, np.int64)))
-            shifted = graph.add("Add", codes[member], _one(graph))
-            index = graph.add("Add", scaled, shifted)
-        table = np.column_stack([own.counts[g] for own in counts])
-        columns.append(graph.rows_of(table.astype(np.float32), index))
-    return graph.side_by_side(*columns)
+        for position, member in enumerate(members):
+            steps[member, g] += int(np.prod(sizes[position + 1 :]))
+        starts[g] = start + steps[list(set(members)), g].sum()
+        start += len(first.counts[g])
+    places = graph.add("MatMul", codes, graph.constant(steps))
+    places = graph.add("Add", places, graph.constant(starts))
+    table = np.concatenate(
+        [np.column_stack([own.counts[g] for own in counts]) for g in range(len(first.names))]
+    )
+    found = graph.rows_of(table.astype(np.float32), places)
+    width = len(first.names) * len(counts)
+    return graph.add("Reshape", found, graph.constant(np.array([0, width], np.int64)))
 
 
 def columns_of(counts: Sequence[GroupCounts], which: int) -> Integers:
@@ -160,35 +167,44 @@ def columns_of(counts: Sequence[GroupCounts], which: int) -> Integers:
 
 
 def table_to_onnx(counts: Sequence[GroupCounts], graph: GraphBuilder, rows: str) -> str:
-    """Add the choice of `table` by each of S counts; int64 [n, S]. MUST match `table`."""
+    """Add the choice of `table` by each of S counts; int64 [n, S].
+
+    What it depends on are four numbers, of ids and pairs without rows and of ids with few. They
+    are the digits of a place in a table of all cases, which a row then looks up.
+    """
     first = counts[0]
-    seen_none = graph.cast(
-        graph.add("Equal", rows, graph.constant(np.zeros(1, np.float32))), np.float32
-    )
-    single, pair, place = np.zeros((3, len(first.members), 1), np.float32)
-    single[list(first.singles)] = 1
-    pair[list(first.pairs)] = 1
-    place[list(first.singles), 0] = np.arange(len(first.singles))
+    groups, ids = len(first.members), list(first.singles)
+    if groups == 0:
+        missing = np.zeros((0, len(counts)), np.float32)
+        return graph.cast(graph.add("MatMul", rows, graph.constant(missing)), np.int64)
+    none = graph.add("Equal", rows, graph.constant(np.zeros(1, np.float32)))
+    below = graph.add("Less", rows, graph.constant(np.array([FEW_SHOT_ROWS], np.float32)))
+    facts = graph.cast(graph.side_by_side(none, below), np.float32)
+    cases, (by_missing, by_which, by_few, by_pair) = _cases(first)
+    steps = np.zeros((2, groups, 1), np.float32)
+    steps[0, ids, 0] = by_missing + by_which * np.arange(len(ids))
+    steps[0, list(first.pairs), 0] = by_pair
+    steps[1, ids, 0] = by_few
     apart = np.eye(len(counts), dtype=np.float32)
-    missing, new_pairs, which = (
-        graph.cast(
-            graph.add("MatMul", seen_none, graph.constant(np.kron(weights, apart))), np.int64
-        )
-        for weights in (single, pair, place)
-    )
-    limit = graph.constant(np.array([FEW_SHOT_ROWS], np.float32))
-    below = graph.cast(graph.add("Less", rows, limit), np.float32)
-    few = graph.add("MatMul", below, graph.constant(np.kron(single, apart)))
-    several_at = 2 + len(first.singles)
-    none, one, two, several, few_shot = (
-        graph.constant(np.array(v, np.int64)) for v in (0, 1, 2, several_at, several_at + 1)
-    )
-    has_few = graph.add("Greater", few, graph.constant(np.zeros(1, np.float32)))
-    warm = graph.add("Where", has_few, few_shot, graph.add("Min", new_pairs, one))
-    cold = graph.add(
-        "Where", graph.add("Equal", missing, one), graph.add("Add", which, two), several
-    )
-    return graph.add("Where", graph.add("Equal", missing, none), warm, cold)
+    weights = np.concatenate([np.kron(half, apart) for half in steps])
+    place = graph.cast(graph.add("MatMul", facts, graph.constant(weights)), np.int64)
+    return graph.rows_of(cases, place)
+
+
+def _cases(counts: GroupCounts) -> tuple[Integers, tuple[int, int, int, int]]:
+    """Return the table of every case, and how far apart the cases of each digit are.
+
+    The digits are the ids without rows, the sum of their places, the ids with few, and the
+    pairs without. MUST say the same as `GroupCounts.table`; every export proves it.
+    """
+    ids = len(counts.singles)
+    shape = (ids + 1, ids * (ids - 1) // 2 + 1, ids + 1, len(counts.pairs) + 1)
+    missing, which, few, new_pairs = np.indices(shape)
+    several = 2 + ids
+    known = np.where(few > 0, several + 1, np.minimum(new_pairs, 1))
+    cases = np.where(missing == 0, known, np.where(missing == 1, which + 2, several))
+    one, two, three, four = np.cumprod([1, *shape[:0:-1]])[::-1].tolist()
+    return cases.reshape(-1).astype(np.int64), (one, two, three, four)
 
 
 def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, standard: str) -> str:
@@ -198,16 +214,17 @@ def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, stand
     anchors = np.concatenate(
         [place.anchors[np.arange(most) % len(place.anchors)] for place in places]
     )
-    own = graph.as_column(graph.sum_columns(graph.add("Mul", standard, standard)))
-    squares = graph.add("Add", own, graph.constant((anchors**2).sum(axis=1)))
-    product = graph.add("MatMul", standard, graph.constant(2 * anchors.T))
-    gap = graph.add("Sub", squares, product)
+    # The nearest anchor does not depend on the row's own length, which is added in the end.
+    lengths = graph.constant((anchors**2).sum(axis=1))
+    gap = graph.add("Gemm", standard, graph.constant(-2 * anchors.T), lengths)
     single = len(places) == 1
     if not single:
         shape = graph.constant(np.array([0, len(places), most], np.int64))
         gap = graph.add("Reshape", gap, shape)
     last = graph.constant(np.array([1 if single else 2], np.int64))
     nearest = graph.add("ReduceMin", gap, last, keepdims=int(single))
+    own = graph.add("ReduceSumSquare", standard, graph.constant(np.array([1], np.int64)))
+    nearest = graph.add("Add", nearest, own)
     root = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(np.zeros(1))))
     return graph.add("Div", root, graph.constant(np.array([place.reach for place in places])))
 
@@ -251,7 +268,3 @@ def _combined(codes: Integers, members: Sequence[int], sizes: Sequence[int]) -> 
 def _any_unknown(shape: Sequence[int]) -> NDArray[np.bool_]:
     coordinates = np.unravel_index(np.arange(int(np.prod(shape))), shape)
     return np.asarray(np.any([axis == 0 for axis in coordinates], axis=0))
-
-
-def _one(graph: GraphBuilder) -> str:
-    return graph.constant(np.array(1, np.int64))
