@@ -6,6 +6,7 @@ import http.client
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -124,11 +125,20 @@ def test_bundles_swaps_and_refusals_are_shown(server: RunningServer) -> None:
 def test_numbers_that_others_keep_are_shown(shared_server: RunningServer, page: int) -> None:
     """A part of the server has its own number on the page by saying how it is read."""
     meters = shared_server.serving.census.meters
-    meters.show(Reading("test_kept_total", "Kept elsewhere.", lambda: 7.0, counts_up=True))
+    mine = Reading("test_kept_total", "Kept elsewhere.", lambda: 7.0, counts_up=True)
+    meters.show(mine)
     value = scrape(page)
+    meters.readings.remove(mine)
     assert value("test_kept_total") == 7
     assert value("foretell_queue_depth") == 0
     assert value("foretell_process_resident_memory_bytes", process="0") > 1e6
+
+
+def test_everything_on_the_page_is_documented(shared_server: RunningServer) -> None:
+    """docs/operating.md explains each metric that a server shows."""
+    document = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    names = {family.name for family in shared_server.serving.census.families()}
+    assert [name for name in names if f"`{name}`" not in document] == []
 
 
 def test_a_client_that_sends_nothing_does_not_keep_others_out(page: int) -> None:
