@@ -117,6 +117,9 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         asked = foretell_process("predict", "render", *item, "--json", *address, cwd=tmp_path)
         assert asked.code == 0, asked.err
         assert asked.json["bundle"] == job.json["bundle"]
+        # The law that the rows were made with.
+        law = 1e-5 * 1.5 * 100_000**0.9 / 2.0
+        assert asked.json["metrics"]["seconds"]["median"] == pytest.approx(law, rel=0.25)
 
         reported = foretell(
             *("observe", "render", *item, "--metric", "seconds=0.2", "--id", "last", *address),

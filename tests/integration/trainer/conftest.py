@@ -1,124 +1,185 @@
-"""Real workers on a real broker, and what their tests send and look at."""
+"""Real workers on a real broker, and what their tests send and look at.
+
+Starting and stopping a worker takes seconds. So one worker of each queue stands for all tests
+that do not kill it: each of them has a workload of its own there (`standing`). The others start
+their own (`place`).
+"""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Self, cast
 
 import pytest
+import redis
 import yaml
-from celery import Celery
-from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK, make_app
+from foretell.broker import EmbeddedBroker
+from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_QUEUE, TRAIN_TASK, make_app
 from foretell.jobs import Job, JobStore
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
+from foretell_trainer.attendance import ROLL
+from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
+from foretell_trainer.transport import taken_key, unacked_key
 
-from tests.bundles import WORKLOAD, toy_schema
+from tests.bundles import toy_schema
 
 ROOT = Path(__file__).parents[3]
 FIT_AT_WILL = "tests.integration.trainer.fit_at_will"
 
+_numbers = itertools.count(1)
 
-class StartWorkers(Protocol):
-    """Starts worker processes that are stopped after the test."""
 
-    def __call__(self, *queues: str, program: str = ...) -> WorkerProcesses: ...
+class Place:
+    """A broker, a registry and a store where workers work, and a test's own workload there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workload = f"toy-{next(_numbers)}"
+        self.schema = toy_schema(self.workload)
+        self.registry = FolderRegistry(settings.registry)
+        self.registry.register(yaml.safe_dump(self.schema.model_dump(mode="json")))
+        self.store = Store(settings.data)
+        self.begun = settings.data / f"begun-{self.workload}"
+        self.go = settings.data / f"go-{self.workload}"
+        self._rejected_before = len(self._rejections())
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.app = self._stack.enter_context(make_app(self.settings.broker_url))
+        self.jobs = JobStore(self.settings.broker_url)
+        self._stack.callback(self.jobs.close)
+        self.client = self._stack.enter_context(redis.Redis.from_url(self.settings.broker_url))
+        # Whatever goes wrong, no fit waits any more.
+        self._stack.callback(self.go.touch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def workers(self, *queues: str, program: str = FIT_AT_WILL) -> WorkerProcesses:
+        """Start workers that stop with the test."""
+        return self._stack.enter_context(WorkerProcesses(self.settings, queues, program))
+
+    def observation(self, name: str, **changes: object) -> dict[str, Any]:
+        """Return an observation of the workload in its JSON form."""
+        good = {
+            "id": name,
+            "workload": self.workload,
+            "time": "2026-01-31T12:00:00Z",
+            "features": {"size": 3.0, "kind": "big"},
+            "metrics": {"seconds": 0.5, "kb": 7.0},
+        }
+        return {**good, **changes}
+
+    def send(self, observations: object, workload: str = "") -> None:
+        """Send one message of observations."""
+        kwargs = {"workload": workload or self.workload, "observations": observations}
+        self.app.send_task(INGEST_TASK, kwargs=kwargs, queue=INGEST_QUEUE)
+
+    def fill(self) -> None:
+        """Store a few observations, without a worker."""
+        observations = [self.observation(f"o{number}") for number in range(5)]
+        ingest_messages(self.store, self.schema, observations)
+
+    def submit(self, workload: str = "", **spec: object) -> Job:
+        """Ask for a training run."""
+        name = workload or self.workload
+        job = self.jobs.create(name, "", spec)
+        kwargs = {"job_id": job.id, "workload": name, "spec": spec}
+        self.app.send_task(TRAIN_TASK, kwargs=kwargs)
+        return job
+
+    def finished(self, job: Job) -> Job:
+        """Wait for the end of a job and return it."""
+        return list(self.jobs.watch(job.id))[-1]
+
+    def stored_ids(self) -> list[str]:
+        """Return the ids of all stored observations of the workload."""
+        statement = "SELECT observation_id FROM observations WHERE workload = ?"
+        with self.store.open() as connection:
+            rows = connection.execute(statement, [self.workload]).fetchall()
+        return [row[0] for row in rows]
+
+    def rejections(self) -> list[tuple[str, str]]:
+        """Return (content, reason) of what was rejected since the test began."""
+        return self._rejections()[self._rejected_before :]
+
+    def _rejections(self) -> list[tuple[str, str]]:
+        statement = "SELECT content, reason FROM rejected_observations ORDER BY number"
+        with self.store.open() as connection:
+            return connection.execute(statement).fetchall()
+
+    def held_messages(self) -> int:
+        """Return how many messages workers have taken and not acknowledged."""
+        names = [name.decode() for name in cast("list[bytes]", self.client.hkeys(ROLL))]
+        return sum(
+            self.client.hlen(unacked_key(name)) + self.client.llen(taken_key(name))
+            for name in names
+        )
+
+    def all_done(self) -> bool:
+        """Return whether no message of the queue `ingest` waits or is worked on."""
+        return int(self.client.llen(INGEST_QUEUE)) + self.held_messages() == 0
+
+    def begins(self) -> list[int]:
+        """Return the process ids of the fits that have begun, in order."""
+        return [int(line) for line in self.begun.read_text().split()] if self.begun.exists() else []
 
 
 @pytest.fixture
 def settings(broker: str, state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings on the test's own folders; the workload `toy` is registered there."""
-    # Worker processes import the tests' own fit.
+    """Settings on the test's own folders."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    registry = state_folder / "registry"
-    content = yaml.safe_dump(toy_schema().model_dump(mode="json"))
-    FolderRegistry(registry).register(content)
-    data = state_folder / "data"
-    data.mkdir()
-    return Settings(registry=registry, data=data, broker_url=broker, log_level="warning")
+    return _settings(state_folder, broker)
 
 
 @pytest.fixture
-def workers(settings: Settings) -> Iterator[StartWorkers]:
-    """Start workers: `workers("ingest")`."""
+def place(settings: Settings) -> Iterator[Place]:
+    """An empty place, to start workers at."""
+    with Place(settings) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def standing_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a place where one worker of each queue works for all tests of the session."""
+    folder = tmp_path_factory.mktemp("standing")
     with ExitStack() as stack:
-
-        def start(*queues: str, program: str = "foretell_trainer.worker") -> WorkerProcesses:
-            return stack.enter_context(WorkerProcesses(settings, queues, program))
-
-        yield start
-
-
-@pytest.fixture
-def app(broker: str) -> Iterator[Celery]:
-    """A Celery application that sends, as the server's does."""
-    with make_app(broker) as app:
-        yield app
+        broker = stack.enter_context(EmbeddedBroker(folder / "broker"))
+        settings = _settings(folder, broker.url)
+        workers = WorkerProcesses(settings, (INGEST_QUEUE, TRAIN_QUEUE), FIT_AT_WILL)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PYTHONPATH", str(ROOT))
+            stack.enter_context(workers)
+        yield settings
 
 
 @pytest.fixture
-def jobs(broker: str) -> Iterator[JobStore]:
-    """The jobs in the broker."""
-    store = JobStore(broker)
-    yield store
-    store.close()
+def standing(standing_settings: Settings) -> Iterator[Place]:
+    """The place where workers stand."""
+    with Place(standing_settings) as place:
+        yield place
 
 
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    """The store that the workers write."""
-    return Store(settings.data)
-
-
-def observation(name: str, **changes: object) -> dict[str, Any]:
-    """Return an observation of the workload `toy` in its JSON form."""
-    good = {
-        "id": name,
-        "workload": WORKLOAD,
-        "time": "2026-01-31T12:00:00Z",
-        "features": {"size": 3.0, "kind": "big"},
-        "metrics": {"seconds": 0.5, "kb": 7.0},
-    }
-    return {**good, **changes}
-
-
-def send(app: Celery, observations: object, workload: object = WORKLOAD) -> None:
-    """Send one message of observations."""
-    kwargs = {"workload": workload, "observations": observations}
-    app.send_task(INGEST_TASK, kwargs=kwargs, queue=INGEST_QUEUE)
-
-
-def submit(app: Celery, jobs: JobStore, workload: str = WORKLOAD, **spec: object) -> Job:
-    """Ask for a training run."""
-    job = jobs.create(workload, "", spec)
-    kwargs = {"job_id": job.id, "workload": workload, "spec": spec}
-    app.send_task(TRAIN_TASK, kwargs=kwargs)
-    return job
-
-
-def finished(jobs: JobStore, job: Job) -> Job:
-    """Wait for the end of a job and return it."""
-    return list(jobs.watch(job.id))[-1]
-
-
-def stored_ids(store: Store) -> list[str]:
-    """Return the ids of all stored observations."""
-    with store.open() as connection:
-        rows = connection.execute("SELECT observation_id FROM observations").fetchall()
-    return [row[0] for row in rows]
-
-
-def rejections(store: Store) -> list[tuple[str, str]]:
-    """Return (content, reason) of all rejected observations."""
-    with store.open() as connection:
-        return connection.execute(
-            "SELECT content, reason FROM rejected_observations ORDER BY number"
-        ).fetchall()
+def _settings(folder: Path, broker_url: str) -> Settings:
+    data = folder / "data"
+    data.mkdir()
+    return Settings(
+        registry=folder / "registry", data=data, broker_url=broker_url, log_level="warning"
+    )
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 120.0) -> None:
@@ -126,4 +187,4 @@ def eventually(condition: Callable[[], bool], within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
+        time.sleep(0.05)

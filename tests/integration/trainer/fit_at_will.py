@@ -1,8 +1,8 @@
 """A worker of the queue `train` whose fit is in the test's hands, instead of the engine's.
 
-It is run as ``python -m tests.integration.trainer.fit_at_will train NAME``. The fit adds its
-process id to the file `begun` in the data folder, goes on when a file `go` is there, and then
-writes a real, tiny bundle. A spec with ``"fail": TEXT`` makes it fail.
+It is run as ``python -m tests.integration.trainer.fit_at_will QUEUE NAME``. The fit adds its
+process id to the file `begun-WORKLOAD` in the data folder, goes on when a file `go-WORKLOAD` is
+there, and then writes a real, tiny bundle. A spec with ``"fail": TEXT`` makes it fail.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def fit(
 ) -> Manifest:
     """Wait for the test."""
     folder = load_settings().data
-    with (folder / "begun").open("a") as begun:
+    with (folder / f"begun-{schema.workload}").open("a") as begun:
         begun.write(f"{os.getpid()}\n")
     for rounds, metric in enumerate(schema.metric_names):
         progress(f"fitting {metric}", 0.4, {"rounds": rounds})
     progress("waiting", 0.5, {"rows": snapshot.rows})
-    while not (folder / "go").exists():
+    while not (folder / f"go-{schema.workload}").exists():
         if should_stop():
             raise Cancelled
         time.sleep(0.02)

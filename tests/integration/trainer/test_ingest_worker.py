@@ -7,43 +7,18 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
 import pytest
-import redis
-from celery import Celery
 from foretell.broker import EmbeddedBroker
-from foretell.celery_settings import INGEST_QUEUE, make_app
+from foretell.celery_settings import INGEST_QUEUE
 from foretell.settings import Settings
-from foretell_trainer.attendance import ROLL
-from foretell_trainer.processes import WorkerProcesses
-from foretell_trainer.store import Store
-from foretell_trainer.transport import taken_key, unacked_key
 
-from tests.integration.trainer.conftest import (
-    StartWorkers,
-    eventually,
-    observation,
-    rejections,
-    send,
-    stored_ids,
-)
+from tests.integration.trainer.conftest import Place, eventually
 
 pytestmark = pytest.mark.process
 
-
-@pytest.fixture
-def client(broker: str) -> Any:  # noqa: ANN401 -- a fixture that yields a client
-    with redis.Redis.from_url(broker) as client:
-        yield client
-
-
-def held_messages(client: redis.Redis) -> int:
-    """Return how many messages workers have taken and not acknowledged."""
-    roll = cast("list[bytes]", client.hkeys(ROLL))
-    names = [name.decode() for name in roll]
-    return sum(client.hlen(unacked_key(n)) + client.llen(taken_key(n)) for n in names)
+WORKER = "foretell_trainer.worker"
 
 
 def child_of(pid: int) -> int:
@@ -51,125 +26,111 @@ def child_of(pid: int) -> int:
     return child.pid
 
 
-def test_messages_become_rows(workers: StartWorkers, app: Celery, store: Store) -> None:
+def test_messages_become_rows(standing: Place) -> None:
     """Observations that are sent are stored, each once, however often they are sent."""
-    workers("ingest")
-    send(app, [observation("a"), observation("b")])
-    send(app, [observation("b"), observation("c")])
-    eventually(lambda: len(stored_ids(store)) == 3)
-    assert sorted(stored_ids(store)) == ["a", "b", "c"]
+    standing.send([standing.observation("a"), standing.observation("b")])
+    standing.send([standing.observation("b"), standing.observation("c")])
+    eventually(lambda: len(standing.stored_ids()) == 3)
+    assert sorted(standing.stored_ids()) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("victim", ["parent", "child"])
-def test_sigkill_in_the_middle_loses_and_doubles_nothing(
-    workers: StartWorkers, app: Celery, store: Store, client: redis.Redis, victim: str
-) -> None:
-    """A worker that is killed while it stores a message is replaced, and the message is stored."""
-    running = workers("ingest")
-    with store.open():
-        # The worker takes the message and then waits for the store, which is ours.
-        send(app, [observation(f"o{number}") for number in range(50)])
-        eventually(lambda: held_messages(client) == 1)
-        parent = running.pid("ingest")
-        os.kill(parent if victim == "parent" else child_of(parent), signal.SIGKILL)
-    eventually(lambda: len(stored_ids(store)) == 50)
-    eventually(lambda: held_messages(client) == 0 and client.llen(INGEST_QUEUE) == 0)
-    assert len(set(stored_ids(store))) == len(stored_ids(store)) == 50
+def test_sigkill_in_the_middle_loses_and_doubles_nothing(place: Place) -> None:
+    """A worker that is killed while it stores a message is replaced, and the message is stored:
+    whether it is the process that stores or its parent, which took the message."""
+    running = place.workers("ingest", program=WORKER)
+    for stored, victim in ((50, child_of), (100, int)):
+        with place.store.open():
+            # The worker takes the message and then waits for the store, which is ours.
+            place.send([place.observation(f"{stored}-{number}") for number in range(50)])
+            eventually(lambda: place.held_messages() == 1)
+            os.kill(victim(running.pid("ingest")), signal.SIGKILL)
+        eventually(lambda stored=stored: len(place.stored_ids()) == stored)  # type: ignore[misc]
+        eventually(place.all_done)
+        assert len(set(place.stored_ids())) == len(place.stored_ids()) == stored
 
 
-def test_random_sigkills_under_load_lose_and_double_nothing(
-    workers: StartWorkers, app: Celery, store: Store, client: redis.Redis
-) -> None:
+def test_random_sigkills_under_load_lose_and_double_nothing(place: Place) -> None:
     """Whenever a worker is killed, all that was sent is stored once."""
-    running = workers("ingest")
+    running = place.workers("ingest", program=WORKER)
     rng = random.Random(5)  # noqa: S311 -- no secret
-    sent = [[observation(f"{batch}-{n}") for n in range(100)] for batch in range(80)]
+    sent = [[place.observation(f"{batch}-{n}") for n in range(100)] for batch in range(45)]
     killed: list[int] = []
 
     def busy() -> bool:
-        return running.pid("ingest") not in killed and held_messages(client) > 0
+        return running.pid("ingest") not in killed and place.held_messages() > 0
 
     for number, batch in enumerate(sent):
-        send(app, batch)
-        if number % 20 == 19:
+        place.send(batch)
+        if number % 15 == 14:
             eventually(busy)
             time.sleep(rng.uniform(0, 0.1))
             killed.append(running.pid("ingest"))
             os.kill(killed[-1], signal.SIGKILL)
     expected = {entry["id"] for batch in sent for entry in batch}
-    eventually(lambda: client.llen(INGEST_QUEUE) + held_messages(client) == 0)
-    eventually(lambda: len(stored_ids(store)) >= len(expected))
-    assert sorted(stored_ids(store)) == sorted(expected)
+    eventually(place.all_done)
+    eventually(lambda: len(place.stored_ids()) >= len(expected))
+    assert sorted(place.stored_ids()) == sorted(expected)
 
 
-def test_a_locked_store_delays_and_loses_nothing(
-    workers: StartWorkers, app: Celery, store: Store, settings: Settings
-) -> None:
+def test_a_locked_store_delays_and_loses_nothing(standing: Place) -> None:
     """While somebody holds the store messages wait, and are stored when it is free."""
-    workers("ingest")
-    with Store(settings.data).open():
+    with standing.store.open():
         for number in range(5):
-            send(app, [observation(f"o{number}")])
-    eventually(lambda: len(stored_ids(store)) == 5)
+            standing.send([standing.observation(f"o{number}")])
+    eventually(lambda: len(standing.stored_ids()) == 5)
 
 
-def test_bad_observations_are_kept_with_their_reasons(
-    workers: StartWorkers, app: Celery, store: Store
-) -> None:
+def test_bad_observations_are_kept_with_their_reasons(standing: Place) -> None:
     """What cannot be stored is in the rejected observations; the rest of its message is stored."""
-    workers("ingest")
-    send(app, [observation("good"), observation("bad", metrics={"seconds": -1})])
-    send(app, [observation("lost")], workload="nonsense")
-    send(app, "not a list")
-    send(app, [observation("last")])
-    eventually(lambda: "last" in stored_ids(store))
-    reasons = [reason for _, reason in rejections(store)]
-    assert sorted(stored_ids(store)) == ["good", "last"]
+    bad = standing.observation("bad", metrics={"seconds": -1})
+    standing.send([standing.observation("good"), bad])
+    standing.send([standing.observation("lost")], workload="nonsense")
+    standing.send("not a list")
+    standing.send([standing.observation("last")])
+    eventually(lambda: "last" in standing.stored_ids())
+    reasons = [reason for _, reason in standing.rejections()]
+    assert sorted(standing.stored_ids()) == ["good", "last"]
     assert any("seconds" in reason for reason in reasons)
     assert any("WORKLOAD_NOT_FOUND" in reason for reason in reasons)
     assert len(reasons) == 3
 
 
-def test_poison_is_buried_and_does_not_go_round(
-    workers: StartWorkers, app: Celery, store: Store, client: redis.Redis
-) -> None:
+def test_poison_is_buried_and_does_not_go_round(standing: Place) -> None:
     """A message that nobody can read is kept as rejected, and the worker goes on."""
-    workers("ingest")
+    client, app = standing.client, standing.app
     client.lpush(INGEST_QUEUE, b"\xff not json")
     client.lpush(INGEST_QUEUE, b'{"body": "", "headers": {}, "properties": {}}')
     app.send_task("foretell.nonsense", queue=INGEST_QUEUE)
     app.send_task("foretell.ingest", args=(1, 2), kwargs={"unexpected": 3}, queue=INGEST_QUEUE)
-    send(app, [observation("good")])
-    eventually(lambda: len(rejections(store)) >= 3)
-    eventually(lambda: client.llen(INGEST_QUEUE) + held_messages(client) == 0)
-    contents = [content for content, _ in rejections(store)]
+    standing.send([standing.observation("good")])
+    eventually(lambda: len(standing.rejections()) >= 3)
+    eventually(standing.all_done)
+    contents = [content for content, _ in standing.rejections()]
     assert any("not json" in content for content in contents)
     assert any("foretell.nonsense" in content for content in contents)
-    assert stored_ids(store) == ["good"]
+    assert standing.stored_ids() == ["good"]
 
 
-def test_pickles_are_never_opened(workers: StartWorkers, app: Celery, store: Store) -> None:
+def test_pickles_are_never_opened(standing: Place) -> None:
     """A message in another format than JSON is kept unread."""
-    workers("ingest")
-    app.send_task("foretell.ingest", kwargs={}, queue=INGEST_QUEUE, serializer="pickle")
-    eventually(lambda: len(rejections(store)) == 1)
-    assert "unreadable" in rejections(store)[0][1]
+    standing.app.send_task("foretell.ingest", kwargs={}, queue=INGEST_QUEUE, serializer="pickle")
+    eventually(lambda: len(standing.rejections()) == 1)
+    assert "unreadable" in standing.rejections()[0][1]
 
 
 def test_a_killed_broker_loses_nothing(tmp_path: Path, settings: Settings) -> None:
     """Workers outlive a broker that is killed and started again, and so does every message."""
     broker = EmbeddedBroker(tmp_path / "mortal")
     url = broker.start()
-    mortal = settings.model_copy(update={"broker_url": url})
-    store = Store(settings.data)
     try:
-        with WorkerProcesses(mortal, ["ingest"]), make_app(url) as app:
-            for batch in range(40):
-                send(app, [observation(f"{batch}-{n}") for n in range(100)])
+        with Place(settings.model_copy(update={"broker_url": url})) as place:
+            place.workers("ingest", program=WORKER)
+            for batch in range(20):
+                place.send([place.observation(f"{batch}-{n}") for n in range(100)])
             os.kill(broker.pid, signal.SIGKILL)
             broker.stop()
             assert broker.start() == url
-            send(app, [observation("after")])
-            eventually(lambda: len(stored_ids(store)) == 4001)
+            place.send([place.observation("after")])
+            eventually(lambda: len(place.stored_ids()) == 2001)
     finally:
         broker.stop()
