@@ -1,6 +1,8 @@
 # Thin on purpose: each target is a line or two; the work is in the commands they call.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests start hundreds of interpreters; without bytecode each would compile all libraries anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test lint protos bench bench-accuracy clean
 
@@ -27,10 +29,10 @@ demo: .venv/.installed
 	$(BIN)/foretell demo
 
 test: setup lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/.installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --num-workers 2
 
 protos: .venv-protos/.installed
 	.venv-protos/bin/python protos/generate.py
