@@ -12,7 +12,7 @@ from tests.bundles import publish_tiny
 
 TRAINING_ONLY = ("lightgbm", "sklearn", "duckdb", "pyarrow", "pandas", "onnx", "scipy")
 OPTIONAL = ("catboost",)
-"""Libraries of extras that the extra `dev` leaves out: their modules are imported if they can be."""
+"""Of extras that the extra `dev` leaves out: modules that need them are imported if they can be."""
 SERVING_ONLY = ("onnxruntime", "celery", "kombu", "redis", "uvloop", "grpc_health")
 
 BLOCK = """
