@@ -8,11 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # The tests run side by side, and so do the processes that they start. Libraries that take every
 # core for themselves would spend more time waiting for each other than computing.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+
+# How long one example takes says more about the machine's other work than about the code. Each
+# run draws other examples, so half as many as usual are enough.
+settings.register_profile("foretell", deadline=None, max_examples=50)
+settings.load_profile("foretell")
 
 Make = Callable[[Path], None]
 MadeOnce = Callable[[str, Make], Path]

@@ -14,12 +14,7 @@ from foretell.encoding import Encoder
 from foretell.forecast import QuantileTables
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
-from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
-
-# How long one example takes says more about the machine's other work than about the code.
-settings.register_profile("foretell", deadline=None)
-settings.load_profile("foretell")
 
 SCHEMA = """
 workload: rendering

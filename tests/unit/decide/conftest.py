@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 from foretell.decide import Decider
-from hypothesis import settings
 
 from tests.lab import lab_predictor
-
-# How long one example takes says more about the machine's other work than about the code.
-settings.register_profile("foretell", deadline=None)
-settings.load_profile("foretell")
 
 
 @pytest.fixture(scope="session")
