@@ -20,8 +20,15 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 settings.register_profile("foretell", deadline=None, max_examples=50)
 settings.load_profile("foretell")
 
-Make = Callable[[Path], None]
+Make = Callable[[Path], object]
 MadeOnce = Callable[[str, Make], Path]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what starts processes first, in its random order: at the end, where one test process
+    has nothing left to take from the other, the tests are to be short."""
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import MadeOnce
 from tests.unit.engine.noise import LAWS, Noise, noisy
 
 
 @pytest.fixture(scope="session")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Noise, ...]:
+def worlds(made_once: MadeOnce) -> tuple[Noise, ...]:
     """Bundles of some worlds of known noise, with fresh runs of each."""
-    return tuple(noisy(tmp_path_factory.mktemp("noise"), seed) for seed in range(LAWS))
+    return tuple(noisy(made_once, seed) for seed in range(LAWS))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from foretell.schema import Feature, Metric, Schema
 from foretell_trainer.engine.fitting import FitSettings
 from numpy.typing import NDArray
 
+from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import Floats, Workload
 
 TASKS, NODES = 60, 8
@@ -96,7 +96,7 @@ class Law:
         return Workload(schema(), features, np.exp(centre + np.column_stack([normal, heavy])))
 
 
-def noisy(folder: Path, seed: int) -> Noise:
+def noisy(made_once: MadeOnce, seed: int) -> Noise:
     """Fit one world on 70 % of the pairs of some tasks and nodes, and draw fresh runs of it."""
     law = Law(seed, TASKS + NEW_TASKS, NODES + NEW_NODES)
     rng = np.random.default_rng(seed + 1000)
@@ -109,7 +109,7 @@ def noisy(folder: Path, seed: int) -> Noise:
         return law.runs(rng, chosen)
 
     training = pick(pairs, ROWS)
-    training.train(folder, SETTINGS)
+    folder = made_once(f"noise-{seed}", lambda folder: training.train(folder, SETTINGS))
     predictor = Predictor.load(folder / "bundle")
     new_tasks = np.argwhere(np.ones((NEW_TASKS, NODES))) + np.array([TASKS, 0])
     new_nodes = np.argwhere(np.ones((TASKS, NEW_NODES))) + np.array([0, NODES])

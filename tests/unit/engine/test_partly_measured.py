@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from foretell.predictor import Prediction, Predictor
 from foretell.schema import Feature, Link, Metric, Schema
 from foretell_trainer.engine.fitting import FitSettings
 
+from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import QUICK, Floats, Workload
 
 TASKS, TRAINED, FRESH = 200, 1600, 2000
@@ -72,14 +74,13 @@ class Partly:
 
 
 @pytest.fixture(scope="session")
-def partly(tmp_path_factory: pytest.TempPathFactory) -> Partly:
+def partly(made_once: MadeOnce) -> Partly:
     """Two bundles, and what they say of fresh runs of the same tasks."""
     work, task = runs(TRAINED, 2)
     fresh, asked = runs(FRESH, 3)
     predictors = []
-    for rows in (work, without_memory(work, task % 2 == 1)):
-        folder = tmp_path_factory.mktemp("partly")
-        rows.train(folder, SETTINGS)
+    for name, rows in (("whole", work), ("partly", without_memory(work, task % 2 == 1))):
+        folder = made_once(name, partial(rows.train, settings=SETTINGS))
         predictors.append(Predictor.load(folder / "bundle"))
     whole, part = (ask(predictor, fresh).forecasts for predictor in predictors)
     return Partly(predictors[1], whole, part, fresh.metrics, asked % 2 == 0)
