@@ -58,7 +58,7 @@ class DataPlane:
         """Return the forecast of one item; InvalidInput names everything wrong with it."""
         plan = bundle.plan(question.options)
         encoded = bundle.predictor.encoder.encode(question.features)
-        return _answer(bundle, plan, encoded, self._new_name())
+        return _answer(bundle, plan, encoded, self.new_name())
 
     def predict_table(
         self, bundle: LiveBundle, question: TableQuestion, gone: Callable[[], bool] = wanted
@@ -72,7 +72,7 @@ class DataPlane:
         self._check_answer(question.rows, plan.cells + 1 + len(bundle.groups))
         encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
         parts: list[Answers] = []
-        name = self._new_name()
+        name = self.new_name()
         for start in range(0, len(encoded), SLICE_ROWS):
             if gone():
                 raise Cancelled("the caller has gone")
@@ -96,7 +96,8 @@ class DataPlane:
                 f"the {most} of max_message_bytes; ask for fewer rows at a time, or for less"
             )
 
-    def _new_name(self) -> str:
+    def new_name(self) -> str:
+        """Return a name that no other answer has."""
         return f"{self._prefix}-{next(self._numbers):x}"
 
 

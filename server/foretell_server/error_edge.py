@@ -13,8 +13,9 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from operator import attrgetter
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, Violation
 from foretell.logs import get_logger
@@ -34,6 +35,15 @@ _log = get_logger(__name__)
 REQUEST_ID_KEY = "x-request-id"
 _LONGEST_REQUEST_ID = 128
 CANCELLED = "CANCELLED"
+
+
+class Answer(NamedTuple):
+    """A serialized answer, and what is noted of it."""
+
+    raw: bytes
+    workload: str
+    bundle_version: str
+
 
 Unary = Callable[[Any, ServicerContext], Awaitable[Any]]
 Stream = Callable[[Any, ServicerContext], AsyncIterator[Any]]
@@ -96,33 +106,88 @@ class ErrorEdge:
         Its request is decoded as `kind`; without one, it is the iterator of the caller's
         messages, each still in bytes, so that one which is malformed does not end the call.
         """
-        guarded, room, meter = (
-            self._gate.guards(name),
-            self._room_of(name),
-            self._meters.method(name),
-        )
 
         async def call(raw: Any, context: ServicerContext) -> AsyncIterator[bytes]:  # noqa: ANN401
-            began = time.perf_counter()
-            status = CANCELLED  # unless it comes to an end
-            failure, request_id = None, ""
-            room.taken += 1
-            meter.open_streams += 1
-            try:
-                self._admit(context, room, guarded=guarded)
+            async with self._open_stream(name, context):
                 request = raw if kind is None else decoded(kind, raw)
                 async for message in method(request, context):
                     yield message.SerializeToString()
-                status = OK
+
+        return call
+
+    def unary_bytes(
+        self,
+        name: str,
+        quick: Callable[[bytes], Answer | None],
+        method: Callable[[bytes], Awaitable[Answer]],
+        kind: type[Message],
+    ) -> Unary:
+        """Return a method like `unary` does, of one that takes and gives bytes.
+
+        `quick` is asked first; what it answers at once takes no room. `kind` is what the bytes
+        are, for who looks into a request that was refused.
+        """
+        room, meter, workload_of = self._room, self._meters.method(name), _workload_reader(kind)
+
+        async def slow(raw: bytes, context: ServicerContext, began: float) -> Answer:
+            room.taken += 1
+            meter.in_flight += 1
+            try:
+                self._admit(context, room, guarded=False)
+                return await method(raw)
+            except asyncio.CancelledError:
+                meter.refused(_peek(kind, raw, workload_of), CANCELLED, _since(began))
+                raise
             except Exception as error:  # the edge is where all errors end
-                failure, status, request_id = error, status_name(error), request_id_of(context)
+                workload, request_id = _peek(kind, raw, workload_of), request_id_of(context)
+                meter.refused(workload, status_name(error), _since(began))
+                self._note(name, context, began, workload, error=error, request_id=request_id)
                 await _abort(name, context, error, request_id)
             finally:
                 room.taken -= 1
-                meter.stream_ended(status)
-                self._note(name, context, began, error=failure, request_id=request_id)
+                meter.in_flight -= 1
+
+        async def call(raw: bytes, context: ServicerContext) -> bytes:
+            began = time.perf_counter()
+            answer = quick(raw) or await slow(raw, context, began)
+            meter.answered(answer.workload, time.perf_counter() - began)
+            if self._journal is not None:
+                self._note(name, context, began, answer.workload, answer)
+            return answer.raw
 
         return call
+
+    def stream_bytes(
+        self, name: str, method: Callable[[AsyncIterator[bytes], ServicerContext], Awaitable[None]]
+    ) -> Callable[[AsyncIterator[bytes], ServicerContext], Awaitable[None]]:
+        """Return a method like `stream` does, of one that writes its answers itself."""
+
+        async def call(requests: AsyncIterator[bytes], context: ServicerContext) -> None:
+            async with self._open_stream(name, context):
+                await method(requests, context)
+
+        return call
+
+    @asynccontextmanager
+    async def _open_stream(self, name: str, context: ServicerContext) -> AsyncIterator[None]:
+        """Count a stream, let it in, and end it with a status whatever happens."""
+        began = time.perf_counter()
+        room, meter = self._room_of(name), self._meters.method(name)
+        status = CANCELLED  # unless it comes to an end
+        failure, request_id = None, ""
+        room.taken += 1
+        meter.open_streams += 1
+        try:
+            self._admit(context, room, guarded=self._gate.guards(name))
+            yield
+            status = OK
+        except Exception as error:  # the edge is where all errors end
+            failure, status, request_id = error, status_name(error), request_id_of(context)
+            await _abort(name, context, error, request_id)
+        finally:
+            room.taken -= 1
+            meter.stream_ended(status)
+            self._note(name, context, began, error=failure, request_id=request_id)
 
     def _room_of(self, name: str) -> Room:
         return Room() if name.startswith(UNLIMITED) else self._room
@@ -224,3 +289,15 @@ def _rows_reader(kind: type[Message]) -> Callable[[Any], int]:
     if "raw_input_contents" in fields:
         return lambda request: int(request.inputs[0].shape[0])
     return lambda _request: 1
+
+
+def _peek(kind: type[Message], raw: bytes, read: Callable[[Any], str]) -> str:
+    """Return what a reader finds in a request that was refused; empty from what is none."""
+    try:
+        return read(kind.FromString(raw))
+    except DecodeError:
+        return ""
+
+
+def _since(began: float) -> float:
+    return time.perf_counter() - began

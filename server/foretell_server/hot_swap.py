@@ -22,8 +22,8 @@ from foretell.logs import get_logger
 from foretell.registry import Registry
 from foretell.schema_file import builtin_schemas
 
-from foretell_server.loader import FileStamp, Loader, RegistryUnreachable
-from foretell_server.shelf import LiveBundle, Refusal, Shelf
+from foretell_server.loader import Loader, RegistryUnreachable
+from foretell_server.shelf import FileStamp, LiveBundle, Refusal, Shelf
 from foretell_server.telemetry.meters import Meters, Reading
 from foretell_server.threads import in_thread
 
@@ -135,7 +135,11 @@ class HotSwap:
             try:
                 # MUST be looked up before it is loaded: a refusal is for bundles that exist.
                 await self._in_thread(lambda: self._registry.path(workload, version))
-                found = await self._in_thread(lambda: self._loader.load(workload, version))
+                stamp = await self._in_thread(lambda: self._loader.stamp(workload, version))
+                refused = self._known_refusal(workload, version, stamp)
+                if refused is not None:
+                    raise refused.error()
+                found = await self._in_thread(lambda: self._loader.load(workload, version, stamp))
             except (OSError, RegistryUnreachable) as error:
                 raise Unavailable("the registry", str(error)) from error
             if isinstance(found, Refusal):
@@ -179,6 +183,36 @@ class HotSwap:
         if before is not None:
             _log.info("workload is unloaded", workload=workload, bundle_version=before.version)
 
+    def quarantine(self, bundle: LiveBundle, error: Exception) -> LiveBundle | None:
+        """Stop serving a bundle whose graph failed on a row; return who answers instead.
+
+        That is the bundle before it. None when there is none, or when the caller asked for
+        this very version: the error is theirs then.
+        """
+        live = self._shelf.live.get(bundle.workload)
+        if live is not bundle:
+            return live if bundle.life.over else None
+        refusal = Refusal(bundle.workload, bundle.version, f"its graph failed: {error}")
+        instead = self._shelf.take_back(refusal)
+        if instead is None:
+            return None
+        # MUST be remembered at once: `current` still stands for it.
+        self._tried[bundle.workload, bundle.version] = bundle.stamp
+        _log.error(
+            "bundle is quarantined",
+            workload=bundle.workload,
+            bundle_version=bundle.version,
+            why=refusal.why,
+            serving=instead.version,
+        )
+        return instead
+
+    def _known_refusal(self, workload: str, version: str, stamp: FileStamp) -> Refusal | None:
+        """Return why a bundle was refused whose files have not changed since."""
+        if self._tried.get((workload, version)) != stamp:
+            return None
+        return self._shelf.refusals.get((workload, version))
+
     async def _guarded(self, part: str, read: Callable[[], _T]) -> _T | None:
         """Read something of the registry in a thread; None, logged once, when it cannot be."""
         try:
@@ -218,7 +252,7 @@ class HotSwap:
         stamp = await self._in_thread(lambda: self._loader.stamp(workload, version))
         if self._tried.get((workload, version)) == stamp:
             return False
-        found = await self._guarded(workload, lambda: self._loader.load(workload, version))
+        found = await self._guarded(workload, lambda: self._loader.load(workload, version, stamp))
         if found is None:
             return False
         if isinstance(found, Refusal):

@@ -6,10 +6,7 @@ from foretell.errors import BundleRejected, NotFound
 from foretell.predictor import Predictor
 from foretell.registry import Registry
 
-from foretell_server.shelf import LiveBundle, Refusal
-
-FileStamp = tuple[tuple[str, int, int], ...]
-"""Name, size and time of change of a bundle's files: whether they are still the same."""
+from foretell_server.shelf import FileStamp, LiveBundle, Refusal
 
 
 class RegistryUnreachable(Exception):  # noqa: N818 -- a condition, not a fault of the caller's
@@ -22,7 +19,7 @@ class Loader:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
-    def load(self, workload: str, version: str) -> LiveBundle | Refusal:
+    def load(self, workload: str, version: str, stamp: FileStamp = ()) -> LiveBundle | Refusal:
         """Return a bundle that passed all its checks, or why it is refused.
 
         Checked, in this order: the manifest and its digest, size and sha256 of each file, the
@@ -44,7 +41,7 @@ class Loader:
             return Refusal(workload, version, f"it is for {predictor.manifest.workload!r}")
         if predictor.version != version:
             return Refusal(workload, version, f"its manifest says {predictor.version!r}")
-        return LiveBundle(predictor)
+        return LiveBundle(predictor, stamp)
 
     def stamp(self, workload: str, version: str) -> FileStamp:
         """Return what changes when somebody repairs a bundle; empty when it is not there."""

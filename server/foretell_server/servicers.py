@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Protocol
 
+from foretell.errors import ForetellError
 from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
 from grpc.aio import ServicerContext
 
@@ -15,14 +16,21 @@ from foretell_server.control_plane import ControlPlane, PageRequest
 from foretell_server.converters import model, observation, prediction
 from foretell_server.data_plane import DataPlane, wanted
 from foretell_server.drain import Drain
-from foretell_server.error_edge import decoded, status_for
+from foretell_server.error_edge import Answer, decoded, status_for
+from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.reporting import Reporter
+from foretell_server.row_stream import RowStream
 from foretell_server.shelf import LiveBundle, Shelf
+from foretell_server.telemetry.meters import Meters
 from foretell_server.threads import Gone, in_thread, in_thread_while_wanted
 
 ROWS_ON_THE_LOOP = 32
 """Larger batches run in a thread, so that small calls do not wait behind them."""
+
+
+PREDICT = "foretell.v1.PredictionService/Predict"
+STREAM = "foretell.v1.PredictionService/PredictStream"
 
 
 class _NamesBundle(Protocol):
@@ -34,35 +42,37 @@ class PredictionService:
     """Forecasts."""
 
     def __init__(
-        self, shelf: Shelf, swap: HotSwap, plane: DataPlane, executor: Executor, drain: Drain
+        self,
+        shelf: Shelf,
+        swap: HotSwap,
+        plane: DataPlane,
+        executor: Executor,
+        drain: Drain,
+        rows: HotPath,
+        meters: Meters,
     ) -> None:
         self._shelf = shelf
         self._swap = swap
         self._plane = plane
         self._executor = executor
         self._drain = drain
+        self._rows = rows
+        self._streamed = meters.method(STREAM)
 
-    async def Predict(
-        self, request: prediction_pb2.PredictRequest, context: ServicerContext
-    ) -> prediction_pb2.PredictResponse:
+    def quick(self, raw: bytes) -> Answer | None:
+        """Return what Predict answers without looking into the request."""
+        return self._rows.cached(raw)
+
+    async def Predict(self, raw: bytes) -> Answer:
         """Forecast one item."""
-        bundle = await self._bundle(request)
-        return prediction.prediction(self._plane.predict(bundle, prediction.question(request)))
+        return await self._rows.predict(raw)
 
-    async def PredictStream(
-        self, requests: AsyncIterator[bytes], context: ServicerContext
-    ) -> AsyncIterator[prediction_pb2.PredictStreamResponse]:
+    async def PredictStream(self, requests: AsyncIterator[bytes], context: ServicerContext) -> None:
         """Forecast items as they come; a bad one is answered with its error, in its place."""
-        async for raw in self._drain.each(requests):
-            answer = prediction_pb2.PredictStreamResponse()
-            try:
-                request = decoded(prediction_pb2.PredictRequest, raw)
-                answer.correlation_id = request.correlation_id
-                answer.prediction.CopyFrom(await self.Predict(request, context))
-            except Exception as error:  # one item's error ends that item alone
-                name = "foretell.v1.PredictionService/PredictStream"
-                answer.error.CopyFrom(status_for(name, context, error))
-            yield answer
+        stream = RowStream(
+            self._rows, self._streamed, lambda error: status_for(STREAM, context, error)
+        )
+        await stream.run(self._drain.each(requests), context)
 
     async def PredictBatch(
         self, request: prediction_pb2.PredictBatchRequest, context: ServicerContext
@@ -70,6 +80,19 @@ class PredictionService:
         """Forecast many items in packed columns."""
         self._plane.check_rows(request.row_count)
         bundle = await self._bundle(request)
+        try:
+            return await self._batch_anywhere(bundle, request)
+        except ForetellError:
+            raise
+        except Exception as error:
+            instead = self._swap.quarantine(bundle, error)
+            if instead is None or request.bundle_version:
+                raise
+            return await self._batch_anywhere(instead, request)
+
+    async def _batch_anywhere(
+        self, bundle: LiveBundle, request: prediction_pb2.PredictBatchRequest
+    ) -> prediction_pb2.PredictBatchResponse:
         if request.row_count <= ROWS_ON_THE_LOOP:
             return self._batch(bundle, request)
         return await in_thread_while_wanted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.inference import service_pb2
+from foretell_server.servicers import PREDICT, STREAM
 
 _FILES = (prediction_pb2, observation_pb2, model_pb2, decision_pb2, health_pb2, service_pb2)
 
@@ -33,10 +34,7 @@ def add_services(server: grpc.aio.Server, servicers: Mapping[str, Any], edge: Er
             method.name: _handler(f"{name}/{method.name}", method, servicers[name], edge)
             for method in service.methods
         }
-        handler = grpc.method_handlers_generic_handler(name, handlers)
-        if hasattr(servicers[name], "coming"):
-            handler = _Announcing(handler, servicers[name].coming)
-        server.add_generic_rpc_handlers((handler,))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
     names = (*SERVICES, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, _one_pool((*_FILES, reflection_pb2)))
 
@@ -58,27 +56,17 @@ def _one_pool(files: Iterable[Any]) -> DescriptorPool:
     return pool
 
 
-class _Announcing(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Tells a servicer of each call when it is taken in, before its message has come."""
-
-    def __init__(self, inner: grpc.GenericRpcHandler, tell: Callable[[str], None]) -> None:
-        self._inner = inner
-        self._tell = tell
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        """Return who handles a call, if it is one of the servicer's."""
-        found = self._inner.service(details)
-        if found is not None:
-            self._tell(details.method[1:])
-        return found
-
-
 def _handler(
     name: str, method: MethodDescriptor, servicer: object, edge: ErrorEdge
 ) -> grpc.RpcMethodHandler:
     # No serializers: messages are bytes here, so that the edge can say what is malformed.
     call = getattr(servicer, method.name)
     kind = GetMessageClass(method.input_type)
+    if name == PREDICT:
+        quick = servicer.quick  # type: ignore[attr-defined]  # of PredictionService alone
+        return grpc.unary_unary_rpc_method_handler(edge.unary_bytes(name, quick, call, kind))
+    if name == STREAM:
+        return grpc.stream_stream_rpc_method_handler(edge.stream_bytes(name, call))
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(edge.stream(name, call, None))
     if method.server_streaming:

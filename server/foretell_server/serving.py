@@ -17,12 +17,14 @@ from foretell.registry import FolderRegistry
 from foretell.settings import Settings
 
 from foretell_server.auth import Gate
+from foretell_server.cache import AnswerCache
 from foretell_server.control_plane import ControlPlane
 from foretell_server.data_plane import DataPlane
 from foretell_server.decisions import DecisionService
 from foretell_server.drain import Drain
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.health import SERVING, Health, HealthServicer
+from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
 from foretell_server.listening import listen, server_options
@@ -109,6 +111,9 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             announce=lambda workload: jobs.announce(workload, "", ""),
         )
         plane = DataPlane(settings.max_rows_per_call, settings.max_message_bytes)
+        cache = AnswerCache(settings.cache_entries)
+        cache.show(meters)
+        rows = HotPath(shelf, swap, plane, cache)
         meters.show(
             Reading(
                 "foretell_queue_depth",
@@ -118,11 +123,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         )
         servicers = {
             "foretell.v1.PredictionService": PredictionService(
-                shelf,
-                swap,
-                plane,
-                predicting,
-                drain,
+                shelf, swap, plane, predicting, drain, rows, meters
             ),
             "foretell.v1.ObservationService": ObservationService(
                 Reporter(schemas, outbox, settings.max_rows_per_call), blocking, drain

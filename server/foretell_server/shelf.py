@@ -9,14 +9,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 from foretell.bundle import Manifest
 from foretell.errors import BundleRejected, NoBundle, NotFound, Unavailable
 from foretell.predictor import Predictor
 
+from foretell_server.cache import Life
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan, compile_plan
 
+FileStamp = tuple[tuple[str, int, int], ...]
+"""Name, size and time of change of a bundle's files: whether they are still the same."""
+
 _REMEMBERED_PLANS = 256
+
+_T = TypeVar("_T")
+
+
+class Remembered(Generic[_T]):
+    """What was compiled for options, the usual ones.
+
+    Options come from callers, who may send any number: all is forgotten when there are too many,
+    and what is usual is soon back.
+    """
+
+    __slots__ = ("_by_options",)
+
+    def __init__(self) -> None:
+        self._by_options: dict[Options, _T] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_options)
+
+    def get(self, options: Options) -> _T | None:
+        """Return what is remembered, if anything is."""
+        return self._by_options.get(options)
+
+    def put(self, options: Options, compiled: _T) -> None:
+        """Remember something."""
+        if len(self._by_options) >= _REMEMBERED_PLANS:
+            self._by_options = {}
+        self._by_options[options] = compiled
 
 
 class LiveBundle:
@@ -26,19 +59,28 @@ class LiveBundle:
         "_default_plan",
         "_plans",
         "groups",
+        "life",
         "loaded_at",
         "predictor",
+        "row_answers",
+        "stamp",
         "version",
         "workload",
     )
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, stamp: FileStamp = ()) -> None:
         self.predictor = predictor
         self.workload = predictor.manifest.workload
         self.version = predictor.version
         self.groups = predictor.manifest.groups
         self.loaded_at = datetime.now(UTC)
-        self._plans: dict[Options, Plan] = {}
+        self.stamp = stamp
+        """Its files as they were when it was loaded."""
+        self.life = Life()
+        """Whether answers that were kept still hold."""
+        self.row_answers: Remembered[Any] = Remembered()
+        """What writes answers about rows, kept here for whoever does that."""
+        self._plans: Remembered[Plan] = Remembered()
         self._default_plan = compile_plan(DEFAULT_OPTIONS, predictor.schema)
 
     @property
@@ -58,11 +100,13 @@ class LiveBundle:
         plan = self._plans.get(options)
         if plan is None:
             plan = compile_plan(options, self.predictor.schema)
-            # Options come from callers, who may send any number. The usual ones are soon back.
-            if len(self._plans) >= _REMEMBERED_PLANS:
-                self._plans = {}
-            self._plans[options] = plan
+            self._plans.put(options, plan)
         return plan
+
+    def renew(self) -> None:
+        """Let no answer hold that was given before: its corrections changed, or it was away."""
+        self.life.over = True
+        self.life = Life()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +132,8 @@ class Shelf:
     known: frozenset[str] = frozenset()
     """Workloads that have a schema, with or without a bundle."""
     live: Mapping[str, LiveBundle] = field(default_factory=dict)
+    before: Mapping[str, LiveBundle] = field(default_factory=dict)
+    """Who answered before, and answers again when the live bundle's graph fails."""
     pinned: Mapping[tuple[str, str], LiveBundle] = field(default_factory=dict)
     """Bundles that callers asked for by version, by workload and version; the oldest goes."""
     refusals: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
@@ -122,16 +168,37 @@ class Shelf:
 
     def put(self, bundle: LiveBundle) -> LiveBundle | None:
         """Let a bundle answer for its workload from now on; return the one before it."""
-        before = self.live.get(bundle.workload)
-        self.live = {**self.live, bundle.workload: bundle}
+        name, before = bundle.workload, self.live.get(bundle.workload)
+        self.live = {**self.live, name: bundle}
+        if before is not None:
+            before.life.over = True
+            self.before = {**self.before, name: before}
         self.swaps += 1
-        self.forgive(bundle.workload, bundle.version)
+        self.forgive(name, bundle.version)
         return before
+
+    def take_back(self, refusal: Refusal) -> LiveBundle | None:
+        """Let the bundle before the live one answer again; None when there is none."""
+        name = refusal.workload
+        again = self.before.get(name)
+        if again is None:
+            return None
+        self.before = {other: b for other, b in self.before.items() if other != name}
+        self.live[name].life.over = True
+        again.renew()
+        self.live = {**self.live, name: again}
+        self.swaps += 1
+        self.refuse(refusal)
+        return again
 
     def take_off(self, workload: str) -> LiveBundle | None:
         """Let a workload answer no more; return the bundle that did. What is in flight ends."""
         before = self.live.get(workload)
         self.unloaded |= {workload}
+        for bundle in (*self.live.values(), *self.pinned.values()):
+            if bundle.workload == workload:
+                bundle.renew()
+        self.before = {name: bundle for name, bundle in self.before.items() if name != workload}
         self.live = {name: bundle for name, bundle in self.live.items() if name != workload}
         self.pinned = {key: bundle for key, bundle in self.pinned.items() if key[0] != workload}
         return before

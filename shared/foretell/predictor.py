@@ -84,7 +84,7 @@ class Predictor:
         self.schema = manifest.schema_
         self.encoder = Encoder(self.schema, manifest.vocabulary, manifest.catalogs)
         self._session = session
-        self._tables = manifest.quantiles.tables()
+        self.tables = manifest.quantiles.tables()
         self._log = np.array([metric.scale == "log" for metric in self.schema.metrics])
         self._ids = [i for i, group in enumerate(manifest.groups) if len(group) == 1]
         names = manifest.quantiles.table_names
@@ -164,7 +164,7 @@ class Predictor:
             outputs.location,
             outputs.scale,
             outputs.table,
-            self._tables,
+            self.tables,
             outputs.support,
         )
         return Prediction(

@@ -51,7 +51,7 @@ class RowReader:
         """Return the median and the quantiles of the levels asked, in the metric's unit."""
         if self._log:
             return [
-                exp(raw if (raw := location + scale * r) < LARGEST_EXPONENT else LARGEST_EXPONENT)
+                exp(LARGEST_EXPONENT if (raw := location + scale * r) > LARGEST_EXPONENT else raw)
                 for r in self._residuals[table]
             ]
         return [location + scale * r for r in self._residuals[table]]

@@ -94,7 +94,8 @@ def prediction(answers: Answers) -> prediction_pb2.PredictResponse:
         reason = f"insufficient evidence: support {support:.3g} < {answers.support_floor:g}"
     return prediction_pb2.PredictResponse(
         metrics=[
-            _forecast(metric, support, reason, answers.interval_level) for metric in answers.metrics
+            forecast_message(metric, support, reason, answers.interval_level)
+            for metric in answers.metrics
         ],
         provenance=prediction_pb2.Provenance(
             workload=answers.workload,
@@ -110,9 +111,10 @@ def prediction(answers: Answers) -> prediction_pb2.PredictResponse:
     )
 
 
-def _forecast(
+def forecast_message(
     m: MetricAnswer, support: float, reason: str, level: float
 ) -> prediction_pb2.MetricForecast:
+    """Return the forecast of the first row of one metric; `reason` is why it abstains."""
     return prediction_pb2.MetricForecast(
         metric=m.metric.name,
         unit=m.metric.unit,

@@ -69,7 +69,7 @@ def test_who_finds_no_room_hears_when_to_try_again(limited: RunningServer) -> No
         held = Held(limited, [one, other], each=2)
         with pytest.raises(grpc.RpcError) as caught:
             limited.stubs.prediction.Predict(
-                toy_request(), timeout=WAIT_S, metadata=(("x-request-id", "mine"),)
+                toy_request(77.0), timeout=WAIT_S, metadata=(("x-request-id", "mine"),)
             )
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         retry, about = error_details_pb2.RetryInfo(), error_details_pb2.RequestInfo()

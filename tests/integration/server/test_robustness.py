@@ -53,8 +53,50 @@ def test_graph_that_fails_is_an_internal_error_without_details(start_server: Sta
     assert server.predict().metrics
 
 
+def test_a_graph_that_fails_is_quarantined_and_the_one_before_it_answers(
+    start_server: StartServer,
+) -> None:
+    """A row that a graph fails on is answered by the bundle before it, which then serves."""
+    server = start_server()
+    before = server.publish()
+    assert server.predict(3.0).provenance.bundle_version == before
+    folder = server.folder / "crashing"
+    crashing_bundle(folder)
+    bad = FolderRegistry(server.registry).publish(
+        "toy", folder, promote=True, who="test", why="test"
+    )
+    server.look()
+    assert server.predict(3.0).provenance.bundle_version == bad
+    wild = toy_request(3.0)
+    wild.features["kind"].text = "wild"
+    pinned = toy_request(3.0, bundle_version=bad)
+    pinned.features["kind"].text = "wild"
+    batch = prediction_pb2.PredictBatchRequest(
+        workload="toy",
+        row_count=2,
+        columns=[{"name": "kind", "texts": {"dictionary": ["big", "wild"], "indices": [0, 1]}}],
+    )
+    answer = server.stubs.prediction.PredictBatch(batch, timeout=WAIT_S)
+    assert answer.bundle_version == before
+    assert server.predict(3.0).provenance.bundle_version == before
+    answer = server.stubs.prediction.Predict(wild, timeout=WAIT_S)
+    assert answer.provenance.bundle_version == before
+    assert list(answer.provenance.unknown_features) == ["kind"]
+    server.look()
+    assert server.predict(3.0).provenance.bundle_version == before
+    assert "its graph failed" in server.serving.shelf.refusals["toy", bad].why
+    with pytest.raises(grpc.RpcError) as caught:
+        server.stubs.prediction.Predict(pinned, timeout=WAIT_S)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    good = server.publish(shift=1.0)
+    assert server.predict(3.0).provenance.bundle_version == good
+
+
 def test_too_many_calls_at_once_are_shed(start_server: StartServer) -> None:
-    """Calls beyond max_concurrent_calls are RESOURCE_EXHAUSTED, and room comes back."""
+    """Calls beyond max_concurrent_calls are RESOURCE_EXHAUSTED, and room comes back.
+
+    What the cache answers takes no room.
+    """
     server = start_server(max_concurrent_calls=2)
     server.publish()
     hold = threading.Event()
@@ -67,8 +109,9 @@ def test_too_many_calls_at_once_are_shed(start_server: StartServer) -> None:
     for stream in streams:
         assert next(stream).prediction.metrics
     with pytest.raises(grpc.RpcError) as caught:
-        server.predict()
+        server.predict(11.0)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert server.predict(10.0).metrics
     hold.set()
     for stream in streams:
         assert list(stream) == []

@@ -1,0 +1,134 @@
+"""Micro-batches: rows that wait at the same time go through the graph together.
+
+A run of the graph costs nearly as much for one row as for ten. So when several calls are on their
+way, the first waits for the others: as long as they keep coming, and never longer than a few
+milliseconds. Whether any will come is learned from what happened before: on an idle server a row
+is run at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from foretell.encoding import EncodedRow
+from foretell.predictor import Predictor, RowOutputs
+
+MOST_ROWS = 32
+"""More than this in one run would keep the event loop from everybody else."""
+LONGEST_WAIT_S = 0.004
+"""How long the first of a batch waits at most."""
+LONGEST_IDLE_S = 0.001
+"""How long a batch holds up a loop that has nothing else to do; less where a run takes less."""
+LARGEST_DOUBT = 64
+"""Of so many rows that came alone, one waits to see whether that has changed."""
+
+
+class _Waiting(NamedTuple):
+    predictor: Predictor
+    row: EncodedRow
+    outputs: asyncio.Future[RowOutputs]
+
+
+class RowBatcher:
+    """Collects rows and runs them. One per process, used on the event loop."""
+
+    __slots__ = (
+        "_began",
+        "_doubt",
+        "_idle_s",
+        "_last",
+        "_pass_s",
+        "_patient",
+        "_run_s",
+        "_skip",
+        "_waiting",
+    )
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
+        self._began = self._last = self._idle_s = 0.0
+        self._patient = False
+        # How many batches are not waited for before the next that is: 0 once waiting has paid,
+        # twice as many each time that it has not.
+        self._doubt = self._skip = LARGEST_DOUBT
+        # What a run of one row takes: idling for as long as that at most doubles its latency.
+        self._run_s = LONGEST_IDLE_S
+        # What a pass of the loop takes in which nothing happens.
+        self._pass_s = LONGEST_IDLE_S
+
+    def ask(self, predictor: Predictor, row: EncodedRow) -> asyncio.Future[RowOutputs]:
+        """Return what will hold the graph's outputs for a row."""
+        loop = asyncio.get_running_loop()
+        outputs: asyncio.Future[RowOutputs] = loop.create_future()
+        self._waiting.append(_Waiting(predictor, row, outputs))
+        self._idle_s = 0.0
+        if len(self._waiting) == 1:
+            self._began = self._last = time.perf_counter()
+            self._patient = self._skip == 0
+            # At the end of this pass of the loop: others that came in it are there then.
+            loop.call_soon(self._pass, loop)
+        elif len(self._waiting) >= MOST_ROWS:
+            self._flush()
+        return outputs
+
+    def _pass(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what waits, unless there is reason to wait for another pass of the loop."""
+        if not self._waiting:
+            return
+        if self._patient and self._more_may_come():
+            loop.call_soon(self._pass, loop)
+            return
+        self._learn(alone=len(self._waiting) == 1)
+        self._flush()
+
+    def _more_may_come(self) -> bool:
+        now = time.perf_counter()
+        took, self._last = now - self._last, now
+        # The fastest pass there was is an empty one; slowly forgotten, should all get slower.
+        self._pass_s = min(1.01 * self._pass_s, took)
+        if took > 2 * self._pass_s:
+            self._idle_s = 0.0  # the loop was busy: calls come in or answers go out
+        else:
+            self._idle_s += took
+        return self._idle_s < self._run_s and now - self._began < LONGEST_WAIT_S
+
+    def _learn(self, *, alone: bool) -> None:
+        if not alone:
+            self._doubt = self._skip = 0
+        elif self._patient:
+            self._doubt = min(2 * self._doubt + 1, LARGEST_DOUBT)
+            self._skip = self._doubt
+        else:
+            self._skip -= 1
+
+    def _flush(self) -> None:
+        # Rows whose caller has gone meanwhile are not run.
+        waiting = [one for one in self._waiting if not one.outputs.done()]
+        self._waiting = []
+        by_predictor: dict[int, list[_Waiting]] = {}
+        for one in waiting:
+            by_predictor.setdefault(id(one.predictor), []).append(one)
+        began = time.perf_counter()
+        for together in by_predictor.values():
+            _run(together)
+        if len(waiting) == 1:
+            took = min(time.perf_counter() - began, LONGEST_IDLE_S)
+            self._run_s += (took - self._run_s) / 16
+
+
+def _run(waiting: Sequence[_Waiting]) -> None:
+    predictor = waiting[0].predictor
+    try:
+        outputs = predictor.run_rows([one.row for one in waiting])
+    except Exception as error:
+        if len(waiting) == 1:
+            waiting[0].outputs.set_exception(error)
+            return
+        for one in waiting:  # each that fails hears of it, and the others are answered
+            _run([one])
+        return
+    for one, output in zip(waiting, outputs, strict=True):
+        one.outputs.set_result(output)

@@ -1,0 +1,147 @@
+"""The hot path: one row, from the bytes of a request to the bytes of its answer.
+
+A request that repeats is answered from the cache, unparsed. Any other is parsed, encoded, run
+together with the rows that wait at the same time, and written into a layout that was made once
+for the bundle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from foretell.encoding import EncodedRow
+from foretell.errors import ForetellError, TooMuch
+from foretell.predictor import RowOutputs
+from foretell.v1 import prediction_pb2
+
+from foretell_server.batching import RowBatcher
+from foretell_server.cache import AnswerCache, Kept, Life
+from foretell_server.converters import prediction
+from foretell_server.converters.row import RowAnswer, named
+from foretell_server.data_plane import DataPlane, Question
+from foretell_server.error_edge import Answer, decoded
+from foretell_server.hot_swap import HotSwap
+from foretell_server.options import Options
+from foretell_server.shelf import LiveBundle, Shelf
+
+_CORRELATION_ID = bytes([prediction_pb2.PredictRequest.CORRELATION_ID_FIELD_NUMBER << 3 | 2])
+
+
+class Asked(NamedTuple):
+    """A row that is on its way through the graph."""
+
+    key: bytes
+    """The request without its correlation id; empty when its answer is not to be kept."""
+    question: Question
+    exact: bool
+    """Whether this very version of the bundle has to answer."""
+    bundle: LiveBundle
+    life: Life
+    answer: RowAnswer
+    row: EncodedRow
+    outputs: asyncio.Future[RowOutputs]
+
+
+class HotPath:
+    """Answers single rows. Used on the event loop."""
+
+    def __init__(self, shelf: Shelf, swap: HotSwap, plane: DataPlane, cache: AnswerCache) -> None:
+        self._shelf = shelf
+        self._swap = swap
+        self._plane = plane
+        self._cache = cache
+        self._batcher = RowBatcher()
+
+    def cached(self, raw: bytes) -> Answer | None:
+        """Return the answer to a request that repeats, under a name of its own."""
+        kept = self._cache.get(raw[correlation_end(raw) :])
+        return None if kept is None else self._named(kept)
+
+    async def predict(self, raw: bytes) -> Answer:
+        """Return the answer to a request that the cache does not have."""
+        request = decoded(prediction_pb2.PredictRequest, raw)
+        asked = self.ask(raw, request)
+        if asked is None:
+            await self._swap.pinned(request.workload, request.bundle_version)
+            asked = self.ask(raw, request)
+        if asked is None:  # others pinned so much in between that it is gone again
+            raise TooMuch("too many versions are asked for at once; ask for fewer")
+        return await self.finish(asked)
+
+    def ask(self, raw: bytes, request: prediction_pb2.PredictRequest) -> Asked | None:
+        """Send a request's row on its way; None when its bundle has to be loaded before."""
+        version = request.bundle_version
+        bundle = self._shelf.find(request.workload, version)
+        if bundle is None:
+            return None
+        end = correlation_end(raw)
+        # A correlation id in another place would be kept with the answer, for anybody.
+        key = raw[end:] if bool(end) == bool(request.correlation_id) else b""
+        return self._send(key, bundle, prediction.question(request), exact=bool(version))
+
+    async def finish(self, asked: Asked) -> Answer:
+        """Return the answer once the row has come through the graph."""
+        try:
+            outputs = await asked.outputs
+        except ForetellError:
+            raise
+        except Exception as error:
+            instead = self._swap.quarantine(asked.bundle, error)
+            if instead is None or asked.exact:
+                raise
+            again = self._send(asked.key, instead, asked.question, exact=False)
+            return await self.finish(again)
+        return self._answer(asked, outputs)
+
+    def _send(self, key: bytes, bundle: LiveBundle, question: Question, *, exact: bool) -> Asked:
+        answer = _compiled(bundle, question.options)
+        row = bundle.predictor.encoder.encode_row(question.features)
+        outputs = self._batcher.ask(bundle.predictor, row)
+        return Asked(key, question, exact, bundle, bundle.life, answer, row, outputs)
+
+    def _answer(self, asked: Asked, outputs: RowOutputs) -> Answer:
+        bundle = asked.bundle
+        if outputs.support < asked.answer.support_floor:
+            message = prediction.prediction(self._plane.predict(bundle, asked.question))
+            message.ClearField("prediction_id")
+            body = message.SerializeToString()
+        else:
+            tier = bundle.predictor.tier_of(outputs)
+            body = asked.answer.body(outputs, tier, asked.row.unknown)
+        kept = Kept(body, bundle.workload, bundle.version, asked.life)
+        if asked.key:
+            self._cache.put(asked.key, kept)
+        return self._named(kept)
+
+    def _named(self, kept: Kept) -> Answer:
+        body, workload, version, _ = kept
+        return Answer(named(body, self._plane.new_name()), workload, version)
+
+
+def correlation_end(raw: bytes) -> int:
+    """Return where the correlation id ends that leads a serialized request; 0 when none does."""
+    if raw[:1] != _CORRELATION_ID:
+        return 0
+    # Lengths of more than two bytes are not what an id has.
+    size, at = raw[1:2], 2
+    length = size[0] if size else 0
+    if length > 127:
+        more = raw[2:3]
+        length, at = (length & 127) | (more[0] << 7 if more and more[0] < 128 else 1 << 30), 3
+    return at + length if length and at + length <= len(raw) else 0
+
+
+def _compiled(bundle: LiveBundle, options: Options) -> RowAnswer:
+    """Return what answers rows under these options; compiled once."""
+    found: RowAnswer | None = bundle.row_answers.get(options)
+    if found is None:
+        found = RowAnswer(
+            bundle.plan(options),
+            bundle.predictor.tables,
+            workload=bundle.workload,
+            bundle_version=bundle.version,
+            groups=bundle.groups,
+        )
+        bundle.row_answers.put(options, found)
+    return found

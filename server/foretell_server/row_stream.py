@@ -1,0 +1,153 @@
+"""PredictStream: rows as they come, answered in order, run together where several wait.
+
+One task reads and sends rows on their way, another writes what has come back. So while an answer
+is being sent the next request is received, and what is received meanwhile goes through the graph
+in one run. At most `WINDOW` rows are between the two: a caller that does not read its answers is
+not read from either, and what it sends waits on its side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from foretell.v1 import prediction_pb2
+from google.rpc import status_pb2
+
+from foretell_server.error_edge import Answer, decoded, status_name
+from foretell_server.hot_path import Asked, HotPath, correlation_end
+from foretell_server.telemetry.meters import MethodMeter
+
+WINDOW = 64
+"""How many rows of one stream may be on their way."""
+WINDOW_BYTES = 1 << 20
+"""How many bytes of requests, if those are unusually large."""
+
+_PREDICTION = bytes([prediction_pb2.PredictStreamResponse.PREDICTION_FIELD_NUMBER << 3 | 2])
+
+Refuse = Callable[[Exception], status_pb2.Status]
+"""Logs what became of one message, and says it as a status."""
+
+
+class _Message:
+    """One message of the stream, and what will answer it."""
+
+    __slots__ = ("answer", "asked", "began", "head", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.began = time.perf_counter()
+        self.head = b""
+        """The correlation id as the answer has it: the same field with the same number."""
+        self.asked: Asked | None = None
+        self.answer: Answer | Exception | None = None
+
+
+class RowStream:
+    """One PredictStream call."""
+
+    def __init__(self, path: HotPath, meter: MethodMeter, refuse: Refuse) -> None:
+        self._path = path
+        self._meter = meter
+        self._refuse = refuse
+        self._messages: deque[_Message] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._bytes = 0
+        self._ended = False
+        self._failure: Exception | None = None
+
+    async def run(self, requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401
+        """Answer all messages; raises what ended the reading, once all are answered."""
+        reading = asyncio.create_task(self._read(requests))
+        try:
+            await self._write(context)
+        finally:
+            reading.cancel()
+            self._drop()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        try:
+            async for raw in requests:
+                self._messages.append(self._begin(raw))
+                self._bytes += len(raw)
+                self._news.set()
+                while len(self._messages) >= WINDOW or self._bytes >= WINDOW_BYTES:
+                    self._room.clear()
+                    await self._room.wait()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._ended = True
+            self._news.set()
+
+    async def _write(self, context: Any) -> None:  # noqa: ANN401
+        while True:
+            while not self._messages:
+                if self._ended:
+                    return
+                self._news.clear()
+                await self._news.wait()
+            message = self._messages.popleft()
+            await context.write(await self._answer(message))
+            self._bytes -= len(message.raw)
+            self._room.set()
+
+    def _drop(self) -> None:
+        """Give up what nobody waits for any more; rows that have not been run are not."""
+        for message in self._messages:
+            if message.asked is not None:
+                message.asked.outputs.cancel()
+        self._meter.in_flight -= len(self._messages)
+
+    def _begin(self, raw: bytes) -> _Message:
+        message = _Message(raw)
+        self._meter.in_flight += 1
+        message.answer = self._path.cached(raw)
+        if message.answer is not None:
+            message.head = raw[: correlation_end(raw)]
+            return message
+        try:
+            request = decoded(prediction_pb2.PredictRequest, raw)
+            message.head = _head(request.correlation_id)
+            message.asked = self._path.ask(raw, request)
+        except Exception as error:  # one item's error ends that item alone
+            message.answer = error
+        return message
+
+    async def _answer(self, message: _Message) -> bytes:
+        """Return the serialized answer to a message, be it an error."""
+        try:
+            if isinstance(message.answer, Exception):
+                raise message.answer
+            answer = message.answer
+            if answer is None and message.asked is not None:
+                answer = await self._path.finish(message.asked)
+            if answer is None:
+                answer = await self._path.predict(message.raw)
+        except Exception as error:
+            self._meter.refused("", status_name(error), time.perf_counter() - message.began)
+            response = prediction_pb2.PredictStreamResponse(error=self._refuse(error))
+            return message.head + response.SerializeToString()
+        finally:
+            self._meter.in_flight -= 1
+        self._meter.answered(answer.workload, time.perf_counter() - message.began)
+        return b"".join((message.head, _PREDICTION, _varint(len(answer.raw)), answer.raw))
+
+
+def _head(correlation_id: str) -> bytes:
+    return prediction_pb2.PredictStreamResponse(correlation_id=correlation_id).SerializeToString()
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 127:
+        encoded.append(number & 127 | 128)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
