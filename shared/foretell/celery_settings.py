@@ -15,6 +15,9 @@ INGEST_TASK = "foretell.ingest"
 TRAIN_TASK = "foretell.train"
 """Keywords: job_id, workload, spec (what to train on, and how)."""
 
+TRIAL_TASK = "foretell.trial"
+"""Keywords: search, number, tuned, bar (one trial of a search for settings)."""
+
 TIME_LIMIT_S = 6 * 3600
 """After so long a task is killed."""
 SOFT_TIME_LIMIT_S = TIME_LIMIT_S - 60
@@ -38,6 +41,7 @@ CONFIG: dict[str, Any] = {
     "task_routes": {
         INGEST_TASK: {"queue": INGEST_QUEUE},
         TRAIN_TASK: {"queue": TRAIN_QUEUE},
+        TRIAL_TASK: {"queue": TRAIN_QUEUE},
     },
     "task_default_queue": TRAIN_QUEUE,
     "task_create_missing_queues": True,

@@ -28,6 +28,7 @@ from foretell.settings import Settings
 from foretell_trainer.catalogs import stored_catalogs
 from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
+from foretell_trainer.tuned import read_tuned, write_tuned
 from foretell_trainer.turns import Turn, turn
 
 ATTEMPTS = 5
@@ -40,6 +41,9 @@ TOLD_EVERY_S = 0.2
 
 SNAPSHOT_SHARE, FIT_SHARE = 0.05, 0.93
 """The shares of the whole that taking the snapshot and fitting are counted as."""
+
+SEARCH_SHARE, SPLIT_SHARE = 0.6, 0.8
+"""The shares of the fit that a search, and a cross-validation, before it are counted as."""
 
 Progress = Callable[[str, float, Mapping[str, float]], None]
 ShouldStop = Callable[[], bool]
@@ -74,25 +78,41 @@ def fit_with_engine(
     progress: Progress,
     should_stop: ShouldStop,
 ) -> Manifest:
-    """Fit with the engine of `foretell_trainer.training`; ``spec["fit"]`` has its settings."""
+    """Fit with the engine of `foretell_trainer.training`.
+
+    ``spec["fit"]`` has its settings, ``spec["split"]`` a split to cross-validate by, as in
+    ``grouped:model``, and ``spec["validated"]`` what else belongs on the report card.
+    """
     # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+    from foretell_trainer.cross_validation import cross_validate  # noqa: PLC0415
+    from foretell_trainer.splits import parse_split  # noqa: PLC0415
     from foretell_trainer.training import FitSettings, train  # noqa: PLC0415
 
-    return train(
-        schema,
-        snapshot,
-        catalogs,
-        out,
-        settings=FitSettings(**{"family": schema.family, **spec.get("fit", {})}),
-        progress=progress,
-        should_stop=should_stop,
-    )
+    settings = FitSettings(**{"family": schema.family, **spec.get("fit", {})})
+    validated = dict(spec.get("validated", {}))
+    rows = (schema, snapshot, catalogs)
+    if "split" in spec:
+        split = parse_split(str(spec["split"]), schema)
+        part = _part_of(progress, 0.0, SPLIT_SHARE)
+        validated["cross_validation"] = cross_validate(*rows, split, settings, part, should_stop)
+        progress = _part_of(progress, SPLIT_SHARE, 1.0)
+    return train(*rows, out, settings, progress, should_stop, validated)
+
+
+def _part_of(progress: Progress, begin: float, end: float) -> Progress:
+    """Return the progress of a part of the whole, told as its own from 0 to 1."""
+
+    def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
+        progress(stage, begin + (end - begin) * fraction, numbers)
+
+    return tell
 
 
 class TrainingRuns:
     """Runs training jobs with one configuration."""
 
     def __init__(self, settings: Settings, client: redis.Redis, fit: Fit) -> None:
+        self._settings = settings
         self._store = Store(settings.data)
         self._registry: Registry = FolderRegistry(settings.registry)
         self._work = settings.data / "fits"
@@ -167,19 +187,57 @@ class TrainingRuns:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
+            spec = self._tuned(run, schema, snapshot, catalogs)
             self._fit(
                 schema,
                 snapshot,
                 catalogs,
                 folder / "bundle",
-                spec=run.spec,
-                progress=run.tell,
+                spec=spec,
+                progress=_part_of(run.tell, SEARCH_SHARE, 1.0) if "search" in spec else run.tell,
                 should_stop=run.should_stop,
             )
             run.stop_if_asked()
             return self._publish(run, folder / "bundle")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _tuned(
+        self,
+        run: _Run,
+        schema: Schema,
+        snapshot: Snapshot,
+        catalogs: Sequence[CatalogTable],
+    ) -> Mapping[str, Any]:
+        """Return the job's spec with the settings that a search found, now or before.
+
+        ``spec["search"]`` is a budget, as in ``trials=30,seconds=600``.
+        """
+        fit = {"family": schema.family, **run.spec.get("fit", {})}
+        workload, registry = schema.workload, self._settings.registry
+        fit.setdefault("tuned", read_tuned(registry, workload, fit["family"]))
+        if "search" not in run.spec:
+            return {**run.spec, "fit": fit}
+        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+        from foretell_trainer.engine.fitting import FitSettings  # noqa: PLC0415
+        from foretell_trainer.search.budget import Budget  # noqa: PLC0415
+        from foretell_trainer.search.job import Help, search_snapshot  # noqa: PLC0415
+
+        verdict = search_snapshot(
+            schema,
+            snapshot,
+            catalogs,
+            FitSettings(**fit),
+            Budget.parse(str(run.spec["search"])),
+            self._settings.data / "searches",
+            helped_by=Help(self._settings.broker_url, is_worker=True),
+            progress=_part_of(run.tell, 0.0, SEARCH_SHARE),
+            should_stop=run.should_stop,
+        )
+        if verdict.is_better:
+            fit["tuned"] = dict(verdict.tuned)
+            write_tuned(registry, workload, verdict.describe())
+        return {**run.spec, "fit": fit, "validated": {"search": verdict.describe()}}
 
     def _publish(self, run: _Run, folder: Path) -> str:
         """Publish a bundle as current, and tell the servers.

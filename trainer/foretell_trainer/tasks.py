@@ -1,7 +1,8 @@
 """The Celery tasks of the trainer.
 
 `foretell.ingest` stores the observations of one message, `foretell.bury` keeps messages that
-nobody can read, `foretell.train` runs a training job. A message is acknowledged when its work
+nobody can read, `foretell.train` runs a training job, `foretell.trial` one trial of a search that
+somebody else makes. A message is acknowledged when its work
 is done; work that cannot be done now goes back to its queue. So nothing is lost, and since
 doing it twice changes nothing, nothing is doubled.
 """
@@ -13,13 +14,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import redis
 from celery import Celery
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK
+from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK, TRIAL_TASK
 from foretell.errors import Unavailable
 from foretell.logs import get_logger
 from foretell.registry import FolderRegistry
@@ -29,6 +30,9 @@ from foretell_trainer.intake import Intake
 from foretell_trainer.runs import Fit, TrainingRuns
 from foretell_trainer.store import Store
 from foretell_trainer.turns import Busy
+
+if TYPE_CHECKING:
+    from foretell_trainer.search.crew import Trials
 
 BURY_TASK = "foretell.bury"
 
@@ -65,6 +69,14 @@ class Resources:
             return False
 
     @cached_property
+    def trials(self) -> Trials:
+        """The runner of trials."""
+        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+        from foretell_trainer.search.crew import Trials  # noqa: PLC0415
+
+        return Trials(self.client)
+
+    @cached_property
     def runs(self) -> TrainingRuns:
         """The runner of training jobs."""
         return TrainingRuns(self.settings, self.client, self._fit)
@@ -90,6 +102,19 @@ def register_tasks(app: Celery, resources: Resources) -> None:
         except Busy as busy:
             # To the end of the queue: other workloads do not wait behind this one.
             raise self.retry(exc=busy, countdown=PAUSE_S) from busy
+
+    @app.task(name=TRIAL_TASK)  # type: ignore[untyped-decorator]
+    def trial(
+        *_args: Any,
+        search: Any = "",
+        number: Any = 0,
+        tuned: Any = None,
+        bar: Any = (),
+        **_more: Any,
+    ) -> None:
+        _or_give_back(
+            lambda: resources.trials.run(str(search), int(number), dict(tuned or {}), list(bar))
+        )
 
 
 def _or_give_back(work: Callable[[], object]) -> None:

@@ -57,6 +57,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "evaluate": Entry(
             "evaluate:evaluate", "Compare a bundle's forecasts with files.", "trainer"
         ),
+        "tune": Entry(
+            "tune:tune", "Search for settings that err less than the defaults.", "trainer,search"
+        ),
         "prequential": Entry(
             "prequential:prequential",
             "Replay files in time: predict each row, then learn it.",

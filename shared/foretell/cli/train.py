@@ -6,7 +6,7 @@ import getpass
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,14 @@ from foretell.cli.options import (
 from foretell.cli.sources import SchemaSource, find_schema, open_registry
 
 if TYPE_CHECKING:
+    from foretell_trainer.engine.fitting import FitSettings, Progress
     from foretell_trainer.ingest import IngestReport
+    from foretell_trainer.snapshot import Snapshot
 
     from foretell.bundle import Manifest
+    from foretell.catalog import CatalogTable
     from foretell.registry import FolderRegistry
+    from foretell.schema import Schema
 
 
 _MOST_NAMES = 10
@@ -45,6 +49,12 @@ _MOST_NAMES = 10
 @registry_option
 @fit_options
 @split_options
+@click.option(
+    "--search",
+    metavar="trials=N,seconds=S",
+    help="First search for settings that err less than the defaults, within this budget.",
+)
+@click.option("--untuned", is_flag=True, help="Use the defaults, whatever `foretell tune` kept.")
 @json_option
 def train(
     source: str,
@@ -55,6 +65,8 @@ def train(
     family: str | None,
     split: str | None,
     folds: int,
+    search: str | None,
+    untuned: bool,
     as_json: bool,
 ) -> None:
     """Train a workload from files of measurements, and publish the bundle as current.
@@ -73,7 +85,7 @@ def train(
     place = open_registry(registry)
     found = find_schema(source, place)
     began = time.monotonic()
-    how = _How(family, split, folds)
+    how = _How(family, split, folds, search, untuned)
     result = _train(found, files, named_files(catalogs), place, how, quiet=as_json)
     seconds = time.monotonic() - began
     if as_json:
@@ -89,6 +101,8 @@ class _How:
     family: str | None
     split: str | None
     folds: int
+    search: str | None
+    untuned: bool
 
 
 @dataclass(frozen=True)
@@ -108,10 +122,7 @@ def _train(
     quiet: bool,
 ) -> _Result:
     from foretell_trainer.catalogs import catalogs_from_files
-    from foretell_trainer.cross_validation import cross_validate
     from foretell_trainer.snapshot import snapshot_from_files
-    from foretell_trainer.splits import parse_split
-    from foretell_trainer.training import FitSettings
     from foretell_trainer.training import train as fit
 
     from foretell.errors import InvalidInput, Violation
@@ -126,13 +137,8 @@ def _train(
             why = f"none of {report.rows} rows can be trained on{first}"
             raise InvalidInput([Violation("data", "", why)], why)
         folder = Path(scratch) / "bundle"
-        settings = FitSettings(family=how.family or schema.family)
-        validated: dict[str, Any] = {}
         with output.progress_of("reading", quiet=quiet) as tell:
-            if how.split is not None:
-                split = parse_split(how.split, schema, how.folds)
-                found_there = cross_validate(schema, snapshot, tables, split, settings, tell)
-                validated["cross_validation"] = found_there
+            settings, validated = _settled((schema, snapshot, tables), place, how, tell)
             manifest = fit(schema, snapshot, tables, folder, settings, tell, validated=validated)
         found.keep_in(place)
         place.publish(
@@ -140,6 +146,39 @@ def _train(
         )
     conflicts = [conflict for r in reports for conflict in r.conflicts]
     return _Result(manifest, report, conflicts)
+
+
+def _settled(
+    rows: tuple[Schema, Snapshot, Sequence[CatalogTable]],
+    place: FolderRegistry,
+    how: _How,
+    tell: Progress,
+) -> tuple[FitSettings, dict[str, Any]]:
+    """Return how to fit, and what search and cross-validation, where asked for, say of it."""
+    from foretell_trainer.cross_validation import cross_validate
+    from foretell_trainer.search.budget import Budget
+    from foretell_trainer.search.job import search_snapshot
+    from foretell_trainer.splits import parse_split
+    from foretell_trainer.training import FitSettings
+    from foretell_trainer.tuned import read_tuned
+
+    from foretell.settings import load_settings
+
+    schema = rows[0]
+    family = how.family or schema.family
+    tuned = {} if how.untuned else read_tuned(place.root, schema.workload, family)
+    settings = FitSettings(family=family, tuned=tuned)
+    validated: dict[str, Any] = {}
+    if how.search is not None:
+        budget, folder = Budget.parse(how.search), load_settings().data / "searches"
+        verdict = search_snapshot(*rows, settings, budget, folder, progress=tell)
+        validated["search"] = verdict.describe()
+        if verdict.is_better:
+            settings = replace(settings, tuned=dict(verdict.tuned))
+    if how.split is not None:
+        split = parse_split(how.split, schema, how.folds)
+        validated["cross_validation"] = cross_validate(*rows, split, settings, tell)
+    return settings, validated
 
 
 def _as_json(result: _Result, place: FolderRegistry, seconds: float) -> dict[str, Any]:
@@ -194,6 +233,10 @@ def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
         click.echo(line)
     for conflict in result.conflicts:
         click.echo(f"two values for one fact, the later is used: {conflict}")
+    if "search" in manifest.evaluation:
+        click.echo(f"search: {manifest.evaluation['search']['verdict']}")
+    elif manifest.training["settings"]["tuned"]:
+        click.echo("fitted with what `foretell tune` kept")
     if "cross_validation" in manifest.evaluation:
         print_report(manifest.evaluation["cross_validation"])
     click.echo(f"published {manifest.version} as current in {place.root}")

@@ -82,6 +82,23 @@ def test_evaluate_with_a_split_needs_no_bundle(trained: Trained, tmp_path: Path)
     assert not (tmp_path / "none").exists()
 
 
+def test_what_a_search_finds_is_kept_only_if_it_is_better(trained: Trained, tmp_path: Path) -> None:
+    """`tune` says what it won; trainings use it if that is more than noise, until `--forget`."""
+    state = ("--state", tmp_path / "state")
+    asked = (trained.schema, "--data", trained.fresh, "--family", "ridge", *state)
+    ran = foretell("tune", *asked, "--trials", "4", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert ran.json["trials"] == 4
+    assert ran.json["kept"] == ran.json["better"]
+    assert ("better" in ran.json["verdict"]) or ("noise" in ran.json["verdict"])
+    kept = tmp_path / "state" / "registry" / "render" / "tuned.json"
+    assert kept.exists() == ran.json["kept"]
+    again = foretell("tune", *asked, "--trials", "4", cwd=tmp_path)
+    assert "4 trials" in again.out
+    assert foretell("tune", trained.schema, *state, "--forget", cwd=tmp_path).code == 0
+    assert not kept.exists()
+
+
 def test_a_learning_curve_is_printed(trained: Trained, tmp_path: Path) -> None:
     """`prequential` prints raw and normalised errors of each metric, every so many rows."""
     ran = foretell(

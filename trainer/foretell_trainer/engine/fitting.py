@@ -215,12 +215,12 @@ def left_out_errors(
     """Yield, for fold after fold, its kind and the absolute errors of the rows left out.
 
     Errors are in logs for a metric on a log scale, else in its standard deviations. The folds
-    are those of a fit with these settings and seed. Raises Cancelled.
+    are those of a fit with these settings and seed, random and grouped ones. Raises Cancelled.
     """
     one = _alone(training, metric, settings, should_stop)
     one.layout, trees = one._choose(one._tree_settings())
     for number, kind in enumerate(one.kinds):
-        for fold in range(kind.count):
+        for fold in range(0 if kind.few else kind.count):
             yield kind.name, np.abs(one._left_out(number, kind.fold == fold, trees).residual)
 
 
@@ -355,7 +355,8 @@ class _Metric:
         """Return the strength of the base's penalties and the trees' rounds that err least."""
         n = len(self.rows)
         if settings.rounds == 0:
-            return self.layout, settings
+            strength = self.settings.tuned.get("strength", self.layout.strength)
+            return replace(self.layout, strength=strength), settings
         folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
         found = []
         # Many rows outweigh the penalties, and trying several costs seconds.

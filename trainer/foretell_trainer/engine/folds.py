@@ -21,6 +21,8 @@ class FoldKind:
     name: str
     fold: Integers
     count: int
+    few: bool = False
+    """Whether a few rows of what is left out are kept."""
 
 
 def random_folds(n: int, count: int, rng: np.random.Generator) -> Integers:
@@ -65,7 +67,7 @@ def fold_kinds(
             kinds.append(FoldKind(name, grouped_folds(keys, count, rng), count))
             if len(members) == 1:
                 few = few_shot_folds(keys, count, rng)
-                kinds.append(FoldKind(f"few of {name}", few, count))
+                kinds.append(FoldKind(f"few of {name}", few, count, few=True))
     return kinds
 
 

@@ -1,0 +1,1 @@
+"""Search: settings that err less than the defaults, found by trials within a budget."""
