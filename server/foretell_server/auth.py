@@ -12,6 +12,8 @@ ADMIN_METHODS = frozenset(
     {
         "foretell.v1.ModelService/Retrain",
         "foretell.v1.ModelService/CancelJob",
+        "foretell.v1.ModelService/PromoteBundle",
+        "foretell.v1.ModelService/RollbackBundle",
         "inference.GRPCInferenceService/RepositoryModelLoad",
         "inference.GRPCInferenceService/RepositoryModelUnload",
     }

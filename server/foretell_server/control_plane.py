@@ -11,7 +11,7 @@ from foretell.bundle import Manifest
 from foretell.errors import BundleRejected, ForetellError, InvalidInput, NotFound, Violation
 from foretell.jobs import Job
 from foretell.jobs_async import AsyncJobStore
-from foretell.registry import Registry
+from foretell.registry import AuditEntry, Registry
 from foretell.schema import Schema
 
 from foretell_server.outbox import Outbox
@@ -22,6 +22,7 @@ from foretell_server.threads import in_thread
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 LONGEST_REQUEST_ID = 128
+LONGEST_REASON = 1000
 
 _T = TypeVar("_T")
 
@@ -94,6 +95,31 @@ class BundleView:
     refusal: str
 
 
+@dataclass(frozen=True, slots=True)
+class RetrainWish:
+    """How a training run is to be made, and what the audit says about it."""
+
+    simulated: bool = False
+    """Whether simulated observations are trained on as well."""
+    skip_gate: str = ""
+    """Why its bundle takes over without a comparison; empty when it is to be compared."""
+    reason: str = ""
+    """Why it is asked for."""
+
+    # MUST match what foretell_trainer.runs reads.
+    def spec(self) -> dict[str, object]:
+        """Return the job's spec."""
+        texts = {"skip_gate": self.skip_gate, "reason": self.reason}
+        return {"simulated": self.simulated, **{k: v for k, v in texts.items() if v}}
+
+
+def check_text(field: str, text: str, longest: int) -> None:
+    """Raise InvalidInput for a text of more than so many characters."""
+    if len(text) > longest:
+        message = f"has {len(text)} characters; at most {longest} are allowed"
+        raise InvalidInput([Violation(field, text[:40], message)])
+
+
 class ControlPlane:
     """Shows what the server knows and starts training. Used on the event loop."""
 
@@ -135,14 +161,13 @@ class ControlPlane:
         """Return the bundle of a version or of an alias."""
         return await self._blocking(lambda: self._bundle_named(workload, name))
 
-    async def retrain(self, workload: str, request_id: str, *, simulated: bool) -> Job:
+    async def retrain(self, workload: str, request_id: str, wish: RetrainWish) -> Job:
         """Return a queued training job; the same request id returns the same job."""
-        if len(request_id) > LONGEST_REQUEST_ID:
-            message = f"has {len(request_id)} characters; at most {LONGEST_REQUEST_ID} are allowed"
-            raise InvalidInput([Violation("request_id", request_id[:40], message)])
+        check_text("request_id", request_id, LONGEST_REQUEST_ID)
+        check_text("skip_gate_reason", wish.skip_gate, LONGEST_REASON)
+        check_text("reason", wish.reason, LONGEST_REASON)
         await self.schema(workload)
-        # MUST match what foretell_trainer.runs reads.
-        job = await self._jobs.create(workload, request_id, {"simulated": simulated})
+        job = await self._jobs.create(workload, request_id, wish.spec())
         if job.state == "QUEUED":
             # Sent again for a repeated request: the first sender may have died before this.
             await self._blocking(lambda: self._outbox.train(job.id, job.workload, job.spec))
@@ -158,6 +183,10 @@ class ControlPlane:
             await self.schema(workload)
         found = await self._jobs.list(workload or None, start=page.start, limit=page.limit + 1)
         return Page.of(page, found)
+
+    async def audit(self, workload: str, page: PageRequest) -> Page[AuditEntry]:
+        """Return what was done to a workload's bundles, newest first."""
+        return await self._blocking(lambda: self._audit(workload, page))
 
     def watch(self, job_id: str) -> AsyncIterator[Job]:
         """Yield a job as it stands, and after each change, until it is over."""
@@ -187,6 +216,14 @@ class ControlPlane:
         chosen = versions[page.start : page.start + page.limit + 1]
         aliases = self._aliases(workload)
         return Page.of(page, [self._view(workload, version, aliases) for version in chosen])
+
+    def _audit(self, workload: str, page: PageRequest) -> Page[AuditEntry]:
+        self._schemas.get(workload)
+        try:
+            entries = self._registry.history(workload)[::-1]
+        except NotFound:
+            entries = []  # a workload that is built in, and has nothing in the registry yet
+        return Page.of(page, entries[page.start : page.start + page.limit + 1])
 
     def _bundle_named(self, workload: str, name: str) -> BundleView:
         self._schemas.get(workload)

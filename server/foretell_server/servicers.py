@@ -19,6 +19,7 @@ from foretell_server.drain import Drain
 from foretell_server.error_edge import Answer, decoded, status_for
 from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
+from foretell_server.promotions import Promotions
 from foretell_server.reporting import Reporter
 from foretell_server.row_stream import RowStream
 from foretell_server.shelf import LiveBundle, Shelf
@@ -140,8 +141,9 @@ class ObservationService:
 class ModelService:
     """Workloads, bundles and the jobs that train them."""
 
-    def __init__(self, plane: ControlPlane, drain: Drain) -> None:
+    def __init__(self, plane: ControlPlane, promotions: Promotions, drain: Drain) -> None:
         self._plane = plane
+        self._promotions = promotions
         self._drain = drain
 
     async def ListWorkloads(
@@ -179,10 +181,10 @@ class ModelService:
         self, request: model_pb2.RetrainRequest, context: ServicerContext
     ) -> model_pb2.Job:
         """Queue a training run."""
-        job = await self._plane.retrain(
-            request.workload, request.request_id, simulated=request.include_simulated
+        wish = model.retrain_wish(request)
+        return model.job_message(
+            await self._plane.retrain(request.workload, request.request_id, wish)
         )
-        return model.job_message(job)
 
     async def GetJob(
         self, request: model_pb2.GetJobRequest, context: ServicerContext
@@ -212,3 +214,31 @@ class ModelService:
     ) -> model_pb2.Job:
         """Ask a job to stop."""
         return model.job_message(await self._plane.cancel(request.job_id))
+
+    async def PromoteBundle(
+        self, request: model_pb2.PromoteBundleRequest, context: ServicerContext
+    ) -> model_pb2.Bundle:
+        """Make a bundle current."""
+        signature = model.signature(request, context.peer())
+        promoted = await self._promotions.promote(request.workload, request.version, signature)
+        return model.bundle_message(promoted)
+
+    async def RollbackBundle(
+        self, request: model_pb2.RollbackBundleRequest, context: ServicerContext
+    ) -> model_pb2.Bundle:
+        """Make the previous bundle current again."""
+        signature = model.signature(request, context.peer())
+        version = request.from_version
+        return model.bundle_message(
+            await self._promotions.roll_back(request.workload, version, signature)
+        )
+
+    async def ListAuditEntries(
+        self, request: model_pb2.ListAuditEntriesRequest, context: ServicerContext
+    ) -> model_pb2.ListAuditEntriesResponse:
+        """List what was done to a workload's bundles, newest first."""
+        asked = PageRequest(request.page_size, request.page_token)
+        page = await self._plane.audit(request.workload, asked)
+        return model_pb2.ListAuditEntriesResponse(
+            entries=map(model.audit_entry, page.items), next_page_token=page.next_token
+        )

@@ -29,6 +29,7 @@ from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
 from foretell_server.listening import listen, server_options
 from foretell_server.outbox import Outbox
+from foretell_server.promotions import Promotions
 from foretell_server.reporting import Reporter
 from foretell_server.room import BEYOND, Room
 from foretell_server.schemas import Schemas
@@ -121,6 +122,14 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
                 predicting._work_queue.qsize,
             )
         )
+        control = ControlPlane(
+            registry=registry,
+            schemas=schemas,
+            shelf=shelf,
+            jobs=jobs,
+            outbox=outbox,
+            executor=blocking,
+        )
         servicers = {
             "foretell.v1.PredictionService": PredictionService(
                 shelf, swap, plane, predicting, drain, rows, meters
@@ -139,13 +148,13 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
                 ),
             ),
             "foretell.v1.ModelService": ModelService(
-                ControlPlane(
+                control,
+                Promotions(
                     registry=registry,
-                    schemas=schemas,
-                    shelf=shelf,
-                    jobs=jobs,
-                    outbox=outbox,
+                    swap=swap,
+                    plane=control,
                     executor=blocking,
+                    announce=lambda workload, version: jobs.announce(workload, version, "current"),
                 ),
                 drain,
             ),

@@ -61,6 +61,8 @@ class Job(BaseModel):
     """What it published, when it succeeded."""
     outcome: str = ""
     """In one sentence, how it ended."""
+    promoted: bool = False
+    """Whether what it published became current."""
     error: str = ""
     error_status: str = ""
     """The gRPC status name of the error, when it failed."""

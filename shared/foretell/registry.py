@@ -19,6 +19,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -34,6 +35,27 @@ Action = Literal["publish", "promote", "rollback", "unload", "load"]
 SCHEMA_NAMES = ("schema.yaml", "schema.yml", "schema.toml")
 
 _WORKLOAD = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that was done to a workload's bundles."""
+
+    when: datetime
+    action: Action
+    who: str
+    why: str
+    old: str
+    """Version that was current before; empty if none was, or where that did not change."""
+    new: str
+    """Version that it is about; empty if it is about none."""
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> AuditEntry:
+        """Return what a line of the history says."""
+        old, new = line.get("from") or "", line.get("to") or ""
+        when = datetime.fromisoformat(line["when"])
+        return cls(when, line["action"], line["who"], line["why"], old, new)
 
 
 class Registry(Protocol):
@@ -66,7 +88,7 @@ class Registry(Protocol):
     def current(self, workload: str) -> str:
         """Return the version that `current` stands for; NotFound, or NoBundle without one."""
 
-    def history(self, workload: str) -> list[dict[str, Any]]:
+    def history(self, workload: str) -> list[AuditEntry]:
         """Return what was published, promoted and rolled back, oldest first."""
 
     def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
@@ -75,8 +97,12 @@ class Registry(Protocol):
     def promote(self, workload: str, version: str, who: str, why: str) -> None:
         """Make a version `current`; what was current becomes `previous`."""
 
-    def rollback(self, workload: str, who: str, why: str) -> str:
-        """Make `previous` current again, and return it; the two change places."""
+    def rollback(self, workload: str, who: str, why: str, *, only_from: str | None = None) -> str:
+        """Make `previous` current again, and return it; the two change places.
+
+        Raises NotFound without a previous one, and Conflict when `only_from` is given and
+        another version is current.
+        """
 
     def unload(self, workload: str, who: str, why: str) -> None:
         """Have no server answer for a workload until it is loaded again."""
@@ -169,14 +195,14 @@ class FolderRegistry:
             raise NoBundle(workload)
         return version
 
-    def history(self, workload: str) -> list[dict[str, Any]]:
+    def history(self, workload: str) -> list[AuditEntry]:
         """Return what was published, promoted and rolled back, oldest first."""
         self._require(workload)
         path = self.root / workload / "history.jsonl"
         if not path.exists():
             return []
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line]
+        return [AuditEntry.of(json.loads(line)) for line in lines if line]
 
     def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
         """Copy a bundle in, as `current` or else as `candidate`, and return its version.
@@ -203,11 +229,13 @@ class FolderRegistry:
         with self._locked(workload):
             self._set_current(workload, version, "promote", who, why)
 
-    def rollback(self, workload: str, who: str, why: str) -> str:
+    def rollback(self, workload: str, who: str, why: str, *, only_from: str | None = None) -> str:
         """Make `previous` current again, and return it; the two change places."""
         self._require(workload)
         with self._locked(workload):
             aliases = self.aliases(workload)
+            if only_from is not None and aliases.get("current") != only_from:
+                raise Conflict(f"{aliases.get('current')} is current, not {only_from}")
             version = aliases.get("previous")
             if version is None:
                 raise NotFound("alias", "previous", list(aliases))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from urllib.parse import unquote
 
 from foretell import bundle as bundles
 from foretell.jobs import Job
+from foretell.registry import AuditEntry
 from foretell.schema import Feature, Metric
 from foretell.v1 import model_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
-from foretell_server.control_plane import BundleView, SchemaView, WorkloadView
+from foretell_server.control_plane import BundleView, RetrainWish, SchemaView, WorkloadView
 from foretell_server.converters.error import STATUS_CODES
+from foretell_server.promotions import Signature
 
 KINDS = {
     "number": model_pb2.FEATURE_KIND_NUMBER,
@@ -144,6 +147,35 @@ def job_message(job: Job) -> model_pb2.Job:
         start_time=_time(job.started_at),
         end_time=_time(job.finished_at),
         request_id=job.request_id,
+        outcome=job.outcome,
+        promoted=job.promoted,
+        reason=str(job.spec.get("reason", "")),
+    )
+
+
+def retrain_wish(request: model_pb2.RetrainRequest) -> RetrainWish:
+    """Return how a training run is wished for."""
+    return RetrainWish(request.include_simulated, request.skip_gate_reason, request.reason)
+
+
+def signature(
+    request: model_pb2.PromoteBundleRequest | model_pb2.RollbackBundleRequest, peer: str
+) -> Signature:
+    """Return who asks for a change and why; `peer` is gRPC's name for the other side."""
+    # The port is another one each time, and tells nobody anything.
+    host = unquote(peer).rpartition(":")[0] or peer
+    return Signature(request.author, host, request.reason)
+
+
+def audit_entry(entry: AuditEntry) -> model_pb2.AuditEntry:
+    """Return an entry of the audit as a message."""
+    return model_pb2.AuditEntry(
+        create_time=_time(entry.when),
+        action=entry.action,
+        author=entry.who,
+        reason=entry.why,
+        from_version=entry.old,
+        to_version=entry.new,
     )
 
 

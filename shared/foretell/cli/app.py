@@ -70,6 +70,13 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "observe": Entry("observe:observe", "Report to a server what work really took."),
         "retrain": Entry("retrain:retrain", "Ask a server to train anew."),
+        "promote": Entry("promotion:promote", "Make a bundle current."),
+        "rollback": Entry(
+            "promotion:rollback", "Make the bundle before the current one current again."
+        ),
+        "history": Entry(
+            "promotion:history", "Show what was done to a workload's bundles, and why."
+        ),
         "models": Entry("models:models", "Show the bundles of a registry or a server."),
         "workload": Entry("workload:workload", "Show, write and check schemas.", "trainer"),
     }

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Watch the job until it is over.")
 @click.option("--request-id", help="The same id is the same job, however often it is sent.")
 @click.option("--include-simulated", is_flag=True, help="Train on simulated observations too.")
+@click.option(
+    "--skip-gate",
+    metavar="REASON",
+    default="",
+    help="Let the new bundle take over without comparing it; the audit keeps the reason.",
+)
+@click.option("--reason", default="", help="Why the run is asked for, for the audit.")
 @server_options
 @json_option
 def retrain(
@@ -25,10 +32,15 @@ def retrain(
     wait: bool,
     request_id: str | None,
     include_simulated: bool,
+    skip_gate: str,
+    reason: str,
     as_json: bool,
     **server: Any,  # noqa: ANN401 -- the options of server_options
 ) -> None:
     """Queue a training run of a workload; with --wait, watch it until its bundle answers.
+
+    A bundle that is worse than the current one is published as `candidate` and does not take
+    over; `foretell promote` has it take over all the same.
 
     \b
     Example:
@@ -37,13 +49,19 @@ def retrain(
     from foretell.cli.connection import connect
 
     with connect(server.pop("address"), **server) as client:
-        job = client.retrain(workload, request_id=request_id, include_simulated=include_simulated)
+        job = client.retrain(
+            workload,
+            request_id=request_id,
+            include_simulated=include_simulated,
+            skip_gate=skip_gate,
+            reason=reason,
+        )
         if wait:
             job = client.until_served(watch(client, job, quiet=as_json))
     if as_json:
         output.print_json(_as_json(job))
     elif wait:
-        click.echo(f"{job.workload}: {job.bundle_version} is published and current")
+        click.echo(f"{job.workload}: {job.outcome or f'{job.bundle_version} is published'}")
     else:
         click.echo(f"job {job.id} is {job.state.lower()}; with --wait it would be watched")
 
@@ -73,7 +91,10 @@ def _as_json(job: Job) -> dict[str, Any]:
         "fraction_done": job.fraction_done,
         "numbers": job.numbers,
         "bundle": job.bundle_version,
+        "outcome": job.outcome,
+        "promoted": job.promoted,
         "request_id": job.request_id,
+        "reason": job.reason,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

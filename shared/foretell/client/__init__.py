@@ -8,6 +8,7 @@ from foretell.client.decision_asks import CurveAsk, PlaceAsk, RecommendAsk, What
 from foretell.client.models import (
     Acknowledgement,
     Acknowledgements,
+    AuditEntry,
     Bundle,
     Catalog,
     Feature,
@@ -34,6 +35,7 @@ __all__ = [
     "Acknowledgements",
     "Ask",
     "AsyncClient",
+    "AuditEntry",
     "Bundle",
     "Catalog",
     "Chunk",

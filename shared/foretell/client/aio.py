@@ -36,6 +36,7 @@ from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
     SERVED_WITHIN_S,
     Deadline,
+    RetrainAsk,
     retrain_request,
     serving_settled,
     succeeded,
@@ -44,6 +45,7 @@ from foretell.client.jobs import (
 from foretell.client.models import (
     Acknowledgement,
     Acknowledgements,
+    AuditEntry,
     Bundle,
     Health,
     Job,
@@ -184,12 +186,11 @@ class AsyncClient(AsyncDecisions):
         *,
         wait: bool | float = False,
         on_progress: Callable[[Job], object] | None = None,
-        request_id: str | None = None,
-        include_simulated: bool = False,
         timeout: float | None = None,
+        **ask: Unpack[RetrainAsk],
     ) -> Job:
         """Queue a training run; see `Client.retrain`."""
-        request = retrain_request(workload, request_id, include_simulated)
+        request = retrain_request(workload, ask)
         job = records.job(await self._call(self._stubs.model.Retrain, request, timeout))
         if not wait and on_progress is None:
             return job
@@ -263,6 +264,42 @@ class AsyncClient(AsyncDecisions):
         """Return one bundle by its version or alias, with lineage and report card."""
         request = model_pb2.GetBundleRequest(workload=workload, version=version)
         return records.bundle(await self._call(self._stubs.model.GetBundle, request, timeout))
+
+    async def promote(
+        self,
+        workload: str,
+        version: str = "candidate",
+        *,
+        reason: str,
+        author: str = "",
+        timeout: float | None = None,
+    ) -> Bundle:
+        """Make a version, or what an alias stands for, current; see `Client.promote`."""
+        request = model_pb2.PromoteBundleRequest(
+            workload=workload, version=version, reason=reason, author=author
+        )
+        return records.bundle(await self._call(self._stubs.model.PromoteBundle, request, timeout))
+
+    async def rollback(
+        self,
+        workload: str,
+        *,
+        reason: str,
+        from_version: str = "",
+        author: str = "",
+        timeout: float | None = None,
+    ) -> Bundle:
+        """Make the bundle before the current one current again; see `Client.rollback`."""
+        request = model_pb2.RollbackBundleRequest(
+            workload=workload, from_version=from_version, reason=reason, author=author
+        )
+        return records.bundle(await self._call(self._stubs.model.RollbackBundle, request, timeout))
+
+    async def history(self, workload: str, *, timeout: float | None = None) -> list[AuditEntry]:
+        """Return what was done to a workload's bundles, newest first."""
+        request = model_pb2.ListAuditEntriesRequest(workload=workload)
+        found = self._pages(self._stubs.model.ListAuditEntries, request, timeout)
+        return [records.audit_entry(entry) async for page in found for entry in page.entries]
 
     async def workloads(self, *, timeout: float | None = None) -> list[Workload]:
         """Return the workloads that the server knows, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import TypedDict
 
 from foretell.client.models import Bundle, Job
 from foretell.errors import BundleRejected, Cancelled, DeadlinePassed, ForetellError, Unavailable
@@ -14,14 +15,27 @@ SERVED_WITHIN_S = 10.0
 SERVED_ASKED_EVERY_S = 0.05
 
 
-def retrain_request(
-    workload: str, request_id: str | None, include_simulated: bool
-) -> RetrainRequest:
+class RetrainAsk(TypedDict, total=False):
+    """What a caller may say about a training run."""
+
+    request_id: str | None
+    """The same id is the same job, however often it is sent."""
+    include_simulated: bool
+    """Train on simulated observations too."""
+    skip_gate: str
+    """Why the new bundle is to take over without being compared with the current one."""
+    reason: str
+    """Why the run is asked for."""
+
+
+def retrain_request(workload: str, ask: RetrainAsk) -> RetrainRequest:
     """Return the request; without an id of the caller's it gets one, so that retries are safe."""
     return RetrainRequest(
         workload=workload,
-        request_id=request_id or str(uuid.uuid4()),
-        include_simulated=include_simulated,
+        request_id=ask.get("request_id") or str(uuid.uuid4()),
+        include_simulated=ask.get("include_simulated", False),
+        skip_gate_reason=ask.get("skip_gate", ""),
+        reason=ask.get("reason", ""),
     )
 
 

@@ -156,6 +156,12 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     request_id: str
+    outcome: str = ""
+    """What came of it, in a sentence; empty until it is over."""
+    promoted: bool = False
+    """Whether its bundle became current."""
+    reason: str = ""
+    """Why it was asked for."""
 
     @property
     def done(self) -> bool:
@@ -171,6 +177,21 @@ class Job:
         if self.error is not None:
             parts.append(self.error.message)
         return ", ".join([*parts, *(f"{name} {number(x)}" for name, x in self.numbers.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that was done to a workload's bundles."""
+
+    time: datetime | None
+    action: str
+    """publish, promote, rollback, unload or load."""
+    author: str
+    reason: str
+    from_version: str
+    """Version that was current before; empty if none was, or where that did not change."""
+    to_version: str
+    """Version that it is about; empty if it is about none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 from foretell.client.failures import error_of_status
 from foretell.client.models import (
     Acknowledgement,
+    AuditEntry,
     Bundle,
     Catalog,
     Feature,
@@ -153,6 +154,21 @@ def job(message: model_pb2.Job) -> Job:
         started_at=_time(message, "start_time"),
         finished_at=_time(message, "end_time"),
         request_id=message.request_id,
+        outcome=message.outcome,
+        promoted=message.promoted,
+        reason=message.reason,
+    )
+
+
+def audit_entry(message: model_pb2.AuditEntry) -> AuditEntry:
+    """Return an entry of the audit."""
+    return AuditEntry(
+        time=_time(message, "create_time"),
+        action=message.action,
+        author=message.author,
+        reason=message.reason,
+        from_version=message.from_version,
+        to_version=message.to_version,
     )
 
 

@@ -27,12 +27,21 @@ from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
     SERVED_WITHIN_S,
     Deadline,
+    RetrainAsk,
     retrain_request,
     serving_settled,
     succeeded,
     watch_limit,
 )
-from foretell.client.models import Acknowledgements, Bundle, Health, Job, Workload, WorkloadSchema
+from foretell.client.models import (
+    Acknowledgements,
+    AuditEntry,
+    Bundle,
+    Health,
+    Job,
+    Workload,
+    WorkloadSchema,
+)
 from foretell.client.patience import AGAIN_AFTER_S, PATIENCE_S, Patience
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
@@ -171,9 +180,8 @@ class Client(Decisions):
         *,
         wait: bool | float = False,
         on_progress: Callable[[Job], object] | None = None,
-        request_id: str | None = None,
-        include_simulated: bool = False,
         timeout: float | None = None,
+        **ask: Unpack[RetrainAsk],
     ) -> Job:
         """Queue a training run; returns its job at once, or with `wait` when its bundle
         answers.
@@ -181,7 +189,7 @@ class Client(Decisions):
         `wait` may be a number of seconds. `on_progress` is called with the job each time that
         it changes, and implies `wait`. A job that failed or was cancelled raises its error.
         """
-        request = retrain_request(workload, request_id, include_simulated)
+        request = retrain_request(workload, ask)
         job = records.job(self._call(self._stubs.model.Retrain, request, timeout))
         if not wait and on_progress is None:
             return job
@@ -261,6 +269,50 @@ class Client(Decisions):
         """Return one bundle by its version or alias, with lineage and report card."""
         request = model_pb2.GetBundleRequest(workload=workload, version=version)
         return records.bundle(self._call(self._stubs.model.GetBundle, request, timeout))
+
+    def promote(
+        self,
+        workload: str,
+        version: str = "candidate",
+        *,
+        reason: str,
+        author: str = "",
+        timeout: float | None = None,
+    ) -> Bundle:
+        """Make a version, or what an alias stands for, current; says why, and who asks.
+
+        What was current becomes `previous`. Raises BundleRejected when the server cannot load
+        it, and nothing changes then.
+        """
+        request = model_pb2.PromoteBundleRequest(
+            workload=workload, version=version, reason=reason, author=author
+        )
+        return records.bundle(self._call(self._stubs.model.PromoteBundle, request, timeout))
+
+    def rollback(
+        self,
+        workload: str,
+        *,
+        reason: str,
+        from_version: str = "",
+        author: str = "",
+        timeout: float | None = None,
+    ) -> Bundle:
+        """Make the bundle before the current one current again; says why, and who asks.
+
+        With `from_version`, only if that one is current: else Conflict is raised, so that
+        a call which is repeated does not undo itself. NotFound if there was none before.
+        """
+        request = model_pb2.RollbackBundleRequest(
+            workload=workload, from_version=from_version, reason=reason, author=author
+        )
+        return records.bundle(self._call(self._stubs.model.RollbackBundle, request, timeout))
+
+    def history(self, workload: str, *, timeout: float | None = None) -> list[AuditEntry]:
+        """Return what was done to a workload's bundles, by whom and why, newest first."""
+        request = model_pb2.ListAuditEntriesRequest(workload=workload)
+        found = self._pages(self._stubs.model.ListAuditEntries, request, timeout)
+        return [records.audit_entry(entry) for page in found for entry in page.entries]
 
     def workloads(self, *, timeout: float | None = None) -> list[Workload]:
         """Return the workloads that the server knows, by name."""

@@ -8,9 +8,10 @@ from foretell.v1 import model_pb2 as foretell_dot_v1_dot_model__pb2
 class ModelServiceStub(object):
     """Shows what the server knows and lets an operator train it anew.
 
-    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain and
-    CancelJob change things and may want a token ("authorization: Bearer ..." in the metadata);
-    without it they answer UNAUTHENTICATED, and UNAVAILABLE when there is no broker.
+    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain,
+    CancelJob, PromoteBundle and RollbackBundle change things and may want a token ("authorization:
+    Bearer ..." in the metadata); without it they answer UNAUTHENTICATED. Those that are about jobs
+    answer UNAVAILABLE when there is no broker.
     """
 
     def __init__(self, channel):
@@ -64,14 +65,30 @@ class ModelServiceStub(object):
                 request_serializer=foretell_dot_v1_dot_model__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=foretell_dot_v1_dot_model__pb2.Job.FromString,
                 )
+        self.PromoteBundle = channel.unary_unary(
+                '/foretell.v1.ModelService/PromoteBundle',
+                request_serializer=foretell_dot_v1_dot_model__pb2.PromoteBundleRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_model__pb2.Bundle.FromString,
+                )
+        self.RollbackBundle = channel.unary_unary(
+                '/foretell.v1.ModelService/RollbackBundle',
+                request_serializer=foretell_dot_v1_dot_model__pb2.RollbackBundleRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_model__pb2.Bundle.FromString,
+                )
+        self.ListAuditEntries = channel.unary_unary(
+                '/foretell.v1.ModelService/ListAuditEntries',
+                request_serializer=foretell_dot_v1_dot_model__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_model__pb2.ListAuditEntriesResponse.FromString,
+                )
 
 
 class ModelServiceServicer(object):
     """Shows what the server knows and lets an operator train it anew.
 
-    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain and
-    CancelJob change things and may want a token ("authorization: Bearer ..." in the metadata);
-    without it they answer UNAUTHENTICATED, and UNAVAILABLE when there is no broker.
+    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain,
+    CancelJob, PromoteBundle and RollbackBundle change things and may want a token ("authorization:
+    Bearer ..." in the metadata); without it they answer UNAUTHENTICATED. Those that are about jobs
+    answer UNAVAILABLE when there is no broker.
     """
 
     def ListWorkloads(self, request, context):
@@ -139,6 +156,29 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PromoteBundle(self, request, context):
+        """Makes a bundle current, in one swap, and returns it. The one that was current becomes
+        "previous". FAILED_PRECONDITION when this server cannot load it: nothing changes then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackBundle(self, request, context):
+        """Makes the bundle current again that was so before, and returns it; the two change places.
+        NOT_FOUND when there was none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists what was done to a workload's bundles, by whom and why, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +227,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=foretell_dot_v1_dot_model__pb2.CancelJobRequest.FromString,
                     response_serializer=foretell_dot_v1_dot_model__pb2.Job.SerializeToString,
             ),
+            'PromoteBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteBundle,
+                    request_deserializer=foretell_dot_v1_dot_model__pb2.PromoteBundleRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_model__pb2.Bundle.SerializeToString,
+            ),
+            'RollbackBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackBundle,
+                    request_deserializer=foretell_dot_v1_dot_model__pb2.RollbackBundleRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_model__pb2.Bundle.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=foretell_dot_v1_dot_model__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_model__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'foretell.v1.ModelService', rpc_method_handlers)
@@ -197,9 +252,10 @@ def add_ModelServiceServicer_to_server(servicer, server):
 class ModelService(object):
     """Shows what the server knows and lets an operator train it anew.
 
-    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain and
-    CancelJob change things and may want a token ("authorization: Bearer ..." in the metadata);
-    without it they answer UNAUTHENTICATED, and UNAVAILABLE when there is no broker.
+    Lists are paged: a page that is not the last carries a next_page_token to ask with. Retrain,
+    CancelJob, PromoteBundle and RollbackBundle change things and may want a token ("authorization:
+    Bearer ..." in the metadata); without it they answer UNAUTHENTICATED. Those that are about jobs
+    answer UNAVAILABLE when there is no broker.
     """
 
     @staticmethod
@@ -352,5 +408,56 @@ class ModelService(object):
         return grpc.experimental.unary_unary(request, target, '/foretell.v1.ModelService/CancelJob',
             foretell_dot_v1_dot_model__pb2.CancelJobRequest.SerializeToString,
             foretell_dot_v1_dot_model__pb2.Job.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PromoteBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/foretell.v1.ModelService/PromoteBundle',
+            foretell_dot_v1_dot_model__pb2.PromoteBundleRequest.SerializeToString,
+            foretell_dot_v1_dot_model__pb2.Bundle.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RollbackBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/foretell.v1.ModelService/RollbackBundle',
+            foretell_dot_v1_dot_model__pb2.RollbackBundleRequest.SerializeToString,
+            foretell_dot_v1_dot_model__pb2.Bundle.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/foretell.v1.ModelService/ListAuditEntries',
+            foretell_dot_v1_dot_model__pb2.ListAuditEntriesRequest.SerializeToString,
+            foretell_dot_v1_dot_model__pb2.ListAuditEntriesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -85,13 +85,18 @@ class RunningServer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_S)
 
     def publish(
-        self, *, shift: float = 0.0, schema: Schema | None = None, follow: bool = True
+        self,
+        *,
+        shift: float = 0.0,
+        schema: Schema | None = None,
+        follow: bool = True,
+        promote: bool = True,
     ) -> str:
         """Publish a tiny bundle as current, let the server see it, and return its version."""
         folder = self.folder / f"made-{next(_numbers)}"
         manifest = tiny_bundle(folder, shift=shift, schema=schema)
         version = FolderRegistry(self.registry).publish(
-            manifest.workload, folder, promote=True, who="test", why="test"
+            manifest.workload, folder, promote=promote, who="test", why="test"
         )
         if follow:
             self.look()

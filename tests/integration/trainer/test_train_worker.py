@@ -38,7 +38,7 @@ def test_a_job_publishes_a_bundle(standing: Place) -> None:
     assert announced is not None
     assert (announced.workload, announced.version) == (standing.workload, last.bundle_version)
     assert standing.registry.aliases(standing.workload)["current"] == last.bundle_version
-    assert job.id in str(standing.registry.history(standing.workload)[-1]["why"])
+    assert job.id in standing.registry.history(standing.workload)[-1].why
     eventually(lambda: recorded(standing) == [(job.id, "SUCCEEDED", last.bundle_version)])
     assert len(standing.begins()) == 1
 

@@ -45,15 +45,15 @@ def test_publish_promote_and_roll_back(registry: Registry, make_bundle: MakeBund
     assert registry.aliases("rendering") == {"current": second, "previous": first}
     assert registry.rollback("rendering", "tests", "worse") == first
     assert registry.aliases("rendering") == {"current": first, "previous": second}
-    history = [(e["action"], e["from"], e["to"]) for e in registry.history("rendering")]
+    history = [(e.action, e.old, e.new) for e in registry.history("rendering")]
     assert history == [
-        ("publish", None, first),
-        ("promote", None, first),
-        ("publish", None, second),
+        ("publish", "", first),
+        ("promote", "", first),
+        ("publish", "", second),
         ("promote", first, second),
         ("rollback", second, first),
     ]
-    assert {(e["who"]) for e in registry.history("rendering")} == {"tests"}
+    assert {e.who for e in registry.history("rendering")} == {"tests"}
 
 
 def test_a_published_bundle_is_whole(
@@ -170,6 +170,6 @@ def test_what_is_unloaded_stays_so_until_it_is_loaded(
     registry.load("rendering", "tests", "seen")
     assert not registry.is_unloaded("rendering")
     assert version in registry.versions("rendering")
-    actions = [entry["action"] for entry in registry.history("rendering")]
+    actions = [entry.action for entry in registry.history("rendering")]
     assert [action for action in actions if "load" in action] == ["unload", "load"]
     assert not registry.is_unloaded("../elsewhere")
