@@ -55,7 +55,7 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def left_of(children: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that are still there once the system had time to bury the killed ones."""
-    return psutil.wait_procs(children, timeout=20)[1]
+    return psutil.wait_procs(children, timeout=PATIENCE_S)[1]
 
 
 class RudeServer(socketserver.TCPServer):

@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2_grpc
 from tests.bundles import tiny_bundle
 
 NO_BROKER = "redis://127.0.0.1:1/0"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 _numbers = itertools.count()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from foretell.v1 import common_pb2, prediction_pb2
 
-from tests.integration.server.conftest import RunningServer, toy_request
+from tests.integration.server.conftest import WAIT_S, RunningServer, toy_request
 
 Options = prediction_pb2.ForecastOptions
 BatchRequest = prediction_pb2.PredictBatchRequest
@@ -84,7 +84,7 @@ def test_stream_answers_in_order_and_survives_a_bad_item(shared_server: RunningS
                 request.workload = "nothing"
             yield request
 
-    answers = list(shared_server.stubs.prediction.PredictStream(requests(), timeout=30))
+    answers = list(shared_server.stubs.prediction.PredictStream(requests(), timeout=WAIT_S))
     assert [a.correlation_id for a in answers] == [str(i) for i in range(1, 200)]
     for i, answer in enumerate(answers, 1):
         if i % 25 == 0:
@@ -103,7 +103,7 @@ def test_stream_survives_bytes_that_are_no_message(shared_server: RunningServer)
         response_deserializer=prediction_pb2.PredictStreamResponse.FromString,
     )
     good = toy_request(3.0).SerializeToString()
-    answers = list(call(iter([good, b"\xff", good]), timeout=20))
+    answers = list(call(iter([good, b"\xff", good]), timeout=WAIT_S))
     assert [a.WhichOneof("result") for a in answers] == ["prediction", "error", "prediction"]
     assert answers[1].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
@@ -140,7 +140,7 @@ def test_batch_is_the_same_as_one_by_one(
         encoding=common_pb2.ENCODING_RAW if raw else common_pb2.ENCODING_PACKED,
         options=Options(quantiles=[0.99], support_floor=0.5),
     )
-    answer = shared_server.stubs.prediction.PredictBatch(request, timeout=30)
+    answer = shared_server.stubs.prediction.PredictBatch(request, timeout=WAIT_S)
     seconds = answer.metrics[0]
 
     def values(column: common_pb2.Numbers) -> np.ndarray:

@@ -20,7 +20,7 @@ from foretell_trainer.messages import check_messages
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.bundles import toy_schema
-from tests.integration.server.conftest import RunningServer, StartServer
+from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def report(
 ) -> list[observation_pb2.Acknowledgement]:
     """Report and return what became of each."""
     request = observation_pb2.ReportRequest(observations=observations)
-    return list(server.stubs.observation.Report(request, timeout=20).acknowledgements)
+    return list(server.stubs.observation.Report(request, timeout=WAIT_S).acknowledgements)
 
 
 def queued(broker: str) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ def test_stream_answers_each_batch_in_order(reporting: RunningServer, broker: st
                 observations=[observed(f"{i}.0"), observed(f"{i}.1")]
             )
 
-    answers = list(reporting.stubs.observation.ReportStream(batches(), timeout=20))
+    answers = list(reporting.stubs.observation.ReportStream(batches(), timeout=WAIT_S))
     named = [[a.observation_id for a in answer.acknowledgements] for answer in answers]
     assert named == [[f"{i}.0", f"{i}.1"] for i in range(5)]
     assert len(queued(broker)) == 5
@@ -186,15 +186,13 @@ def test_empty_and_too_large_reports_are_refused(start_server: StartServer, brok
 
 
 def test_without_a_broker_nothing_is_acknowledged(shared_server: RunningServer) -> None:
-    """With the broker down Report is UNAVAILABLE within seconds, and predictions go on."""
-    began = time.monotonic()
+    """With the broker down Report is UNAVAILABLE, not late, and predictions go on."""
     with pytest.raises(grpc.RpcError) as caught:
         shared_server.channel.unary_unary(
             "/foretell.v1.ObservationService/Report",
             request_serializer=observation_pb2.ReportRequest.SerializeToString,
-        )(observation_pb2.ReportRequest(observations=[observed()]), timeout=20)
+        )(observation_pb2.ReportRequest(observations=[observed()]), timeout=WAIT_S)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert time.monotonic() - began < 10
     assert shared_server.predict().metrics
 
 

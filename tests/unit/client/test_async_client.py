@@ -29,7 +29,7 @@ def run(server: FixedServer) -> Callable[[Use], None]:
     """Run a coroutine with a client of the fixed server, in a loop of its own."""
 
     async def with_client(use: Use) -> None:
-        async with AsyncClient(server.address, timeout=20, patience=20) as client:
+        async with AsyncClient(server.address, timeout=60, patience=30) as client:
             await use(client)
 
     return lambda use: asyncio.run(with_client(use))
@@ -139,7 +139,7 @@ class TestStream:
                 for _ in range(1000):
                     await anext(stream)
             assert 1000 <= taken <= 1000 + 257
-            assert await asyncio.to_thread(server.stream_ended.wait, 10)
+            assert await asyncio.to_thread(server.stream_ended.wait, 60)
 
         run(use)
 
