@@ -118,17 +118,18 @@ def test_a_few_wild_labels_do_not_spoil_the_rest(plain: Predictor, tmp_path: Pat
     assert error(spoilt, fresh) < 1.3 * error(plain, fresh)
 
 
-def test_too_few_rows_of_a_metric_are_refused_by_its_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("measured", [SMALLEST_TRAINING_SET - 1, 0])
+def test_too_few_rows_of_a_metric_are_refused_by_its_name(tmp_path: Path, measured: int) -> None:
     """A metric with fewer than ten values cannot be calibrated; the error says which and why."""
     rows = workload(40)
     scarce = rows.metrics.copy()
-    scarce[SMALLEST_TRAINING_SET - 1 :] = np.nan
+    scarce[measured:] = np.nan
     both = np.hstack([rows.metrics, scarce])
     work = replace(rows, schema=schema(("seconds", "scarce")), metrics=both)
     with pytest.raises(InvalidInput, match="scarce") as refused:
         work.train(tmp_path)
     assert [v.field for v in refused.value.violations] == ["scarce"]
-    assert "9 measured values; at least 10" in str(refused.value)
+    assert f"{measured} measured values; at least 10" in str(refused.value)
     assert not (tmp_path / "bundle").exists()
 
 

@@ -168,11 +168,13 @@ def fit(
     """
     skipped = {d.metric for d in derived}
     chosen = [m for m in range(len(training.schema.metrics)) if m not in skipped]
+    measured = np.isfinite(training.metrics).sum(axis=0)
+    for metric in chosen:
+        _check_enough(training.schema, metric, int(measured[metric]))
     seen, seen_by = _seen(training, chosen, settings.seed)
     fitted = []
     for place, metric in enumerate(chosen):
         rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
-        _check_enough(training.schema, metric, len(rows))
         kinds = _kinds(training, rows, settings)
         name = training.schema.metrics[metric].name
 
