@@ -68,6 +68,30 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "predict": Entry(
             "predict:predict", "Predict a table, or one item of work.", "server,trainer"
         ),
+        "recommend": Entry(
+            "recommend:recommend", "Rank hardware for one item of work.", "server,plot"
+        ),
+        "matrix": Entry(
+            "matrix:matrix",
+            "Forecast all combinations of models, hardware, batch sizes.",
+            "server,trainer,plot",
+        ),
+        "curve": Entry(
+            "curve:curve",
+            "Follow one feature: bands, knees, the best point under limits.",
+            "server,trainer,plot",
+        ),
+        "compare": Entry(
+            "compare:compare",
+            "Say whether one configuration is really better than another.",
+            "server,plot",
+        ),
+        "report": Entry(
+            "report:report",
+            "Write how far a bundle can be relied on, with pictures.",
+            "server,trainer,plot",
+        ),
+        "place": Entry("place:place", "Place a batch of items on nodes.", "server,trainer,plot"),
         "observe": Entry("observe:observe", "Report to a server what work really took."),
         "retrain": Entry("retrain:retrain", "Ask a server to train anew."),
         "promote": Entry("promotion:promote", "Make a bundle current."),

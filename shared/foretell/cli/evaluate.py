@@ -25,8 +25,6 @@ from foretell.cli.options import (
     split_options,
 )
 from foretell.cli.sources import find_schema, open_registry
-from foretell.cli.tables import absent_columns, read_tables, warn_of_absent
-from foretell.errors import InvalidInput, NotFound, Violation
 
 
 @click.command(short_help="Compare a bundle's forecasts with files.")
@@ -84,38 +82,16 @@ def evaluate(
 def _evaluate(
     workload: str, files: list[Path], registry: Path | None, by: str | None, bundle: str | None
 ) -> tuple[dict[str, Any], list[str]]:
-    import numpy as np
     from foretell_trainer.engine.evaluation import evaluate as compare
 
     from foretell.cli.bundles import load_predictor
-    from foretell.encoding import Encoded, metric_values
+    from foretell.cli.measured import read_measured
 
     predictor = load_predictor(open_registry(registry), workload, bundle)
-    table = read_tables(files)
-    if by is not None and by not in table.columns:
-        raise NotFound("column", by, list(table.columns))
-    warn_of_absent(absent_columns(predictor.schema, table.columns))
-    encoded, wrong = predictor.encoder.encode_table(table.columns)
-    metrics, mismeasured = metric_values(predictor.schema, table.columns)
-    rejected = [str(row) for row in table.rejected]
-    bad: set[int] = set()
-    for rejection in (*wrong, *mismeasured):
-        bad.add(rejection.row)
-        why = "; ".join(map(str, rejection.violations))
-        rejected.append(f"{table.source}:{table.lines[rejection.row]}: {why}")
-    measured = np.flatnonzero(np.isfinite(metrics).any(axis=1)).tolist()
-    kept = np.array([i for i in measured if i not in bad], dtype=np.int64)
-    if not len(kept):
-        names = ", ".join(metric.source_column for metric in predictor.schema.metrics)
-        first = f"; the first row: {rejected[0]}" if rejected else ""
-        why = f"no row can be compared: each needs one of {names}{first}"
-        raise InvalidInput([Violation("data", "", why)], why)
-    chosen = Encoded(
-        encoded.numbers[kept], encoded.categories[kept], tuple(encoded.unknown[i] for i in kept)
-    )
-    labels = {by: [_label(table.columns[by][i]) for i in kept]} if by is not None else None
-    report = compare(predictor, predictor.schema, chosen, metrics[kept], labels)
-    return report, rejected
+    rows = read_measured(predictor, files)
+    labels = {by: rows.labels(by)} if by is not None else None
+    report = compare(predictor, predictor.schema, rows.encoded, rows.metrics, labels)
+    return report, rows.rejected
 
 
 def _validate(
@@ -147,10 +123,6 @@ def _validate(
         settings = FitSettings(family=family or schema.family)
         report = cross_validate(schema, snapshot, tables, split, settings, tell)
     return report, [str(row) for row in found.rejected]
-
-
-def _label(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def print_report(report: Mapping[str, Any]) -> None:

@@ -23,10 +23,14 @@ FIRST_REJECTIONS = 5
 
 
 def print_json(value: object, *, compact: bool = False) -> None:
-    """Print a value as JSON; NaN and infinity, which JSON does not have, become null."""
-    text = json.dumps(_plain(value), indent=None if compact else 1, ensure_ascii=False)
-    click.echo(text)
+    """Print a value as JSON; see `json_text`."""
+    click.echo(json_text(value, compact=compact))
     sys.stdout.flush()
+
+
+def json_text(value: object, *, compact: bool = False) -> str:
+    """Return a value as JSON; NaN and infinity, which JSON does not have, become null."""
+    return json.dumps(_plain(value), indent=None if compact else 1, ensure_ascii=False)
 
 
 def say(text: str = "", *, quiet: bool = False) -> None:

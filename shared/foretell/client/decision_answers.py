@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foretell.client import answers
 from foretell.client.batch import Floats, Predictions
 from foretell.decide.curve import BestPoint, CurveAnswer, CurveMetric
+from foretell.decide.matrix import MatrixMetric, MatrixTable
 from foretell.decide.placing.results import Assigned, NodeLoad, Placement, Unplaced
 from foretell.decide.questions import Matrix, PlacementGoal
 from foretell.decide.results import (
@@ -59,6 +60,26 @@ class MatrixAnswer:
     def support(self) -> Floats:
         """Return how well the training data covers each cell, in the same shape."""
         return self.cells.support.reshape(self.shape)
+
+    def table(self) -> MatrixTable:
+        """Return the matrix as the decider of one bundle would, without what else was asked."""
+        metrics = self.cells.metrics.values()
+        return MatrixTable(
+            workload=self.cells.workload,
+            bundle_version=self.cells.bundle_versions[0],
+            axes=self.axes,
+            interval_level=next((m.interval_level for m in metrics), 0.0),
+            metrics=tuple(
+                MatrixMetric(
+                    m.metric,
+                    m.unit,
+                    *(a.reshape(self.shape) for a in (m.median, m.lower, m.upper, m.confidence)),
+                )
+                for m in metrics
+            ),
+            support=self.support(),
+            tiers=self.cells.tiers.reshape(self.shape),
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return a flat table: the axes' values, then what `Predictions.columns` has."""

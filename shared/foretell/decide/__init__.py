@@ -8,7 +8,7 @@ Questions and answers are plain values. Nothing here knows a transport.
 
 from foretell.decide.curve import BestPoint, CurveAnswer, CurveMetric
 from foretell.decide.decider import Bounds, Decider
-from foretell.decide.matrix import MatrixPlan, MatrixSlice
+from foretell.decide.matrix import MatrixMetric, MatrixPlan, MatrixSlice, MatrixTable
 from foretell.decide.placing.results import Assigned, NodeLoad, Placement, Unplaced
 from foretell.decide.questions import (
     Accounting,
@@ -58,8 +58,10 @@ __all__ = [
     "Limit",
     "LimitCheck",
     "Matrix",
+    "MatrixMetric",
     "MatrixPlan",
     "MatrixSlice",
+    "MatrixTable",
     "Node",
     "NodeLoad",
     "Objective",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foretell.columns import Coded, Column
 from foretell.decide.quantities import Violations
-from foretell.decide.questions import Axis, Matrix
+from foretell.decide.questions import DEFAULT_LEVEL, Axis, Matrix
 from foretell.encoding import Encoder
 from foretell.errors import InvalidInput
-from foretell.parsing import category_text, shown
+from foretell.forecast import Floats
+from foretell.parsing import Value, category_text, shown
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Schema
 
@@ -28,6 +32,56 @@ class MatrixSlice:
     keys: dict[str, Column]
     """By axis, the value of each cell."""
     prediction: Prediction
+
+
+@dataclass(frozen=True)
+class MatrixMetric:
+    """One metric of all cells; every array has one dimension for each axis."""
+
+    metric: str
+    unit: str
+    median: Floats
+    lower: Floats
+    upper: Floats
+    confidence: Floats
+    """P(|actual - median| ≤ 20 % of the median)."""
+
+
+@dataclass(frozen=True)
+class MatrixTable:
+    """A whole matrix."""
+
+    workload: str
+    bundle_version: str
+    axes: Mapping[str, tuple[Value, ...]]
+    interval_level: float
+    metrics: tuple[MatrixMetric, ...]
+    support: Floats
+    """Of every cell, one dimension for each axis."""
+    tiers: NDArray[np.str_]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many values each axis has."""
+        return tuple(len(values) for values in self.axes.values())
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a flat table, one row for each cell, the last axis fastest."""
+        places = np.unravel_index(np.arange(math.prod(self.shape)), self.shape)
+        table: dict[str, list[Any]] = {
+            name: [values[i] for i in place.tolist()]
+            for (name, values), place in zip(self.axes.items(), places, strict=True)
+        }
+        for m in self.metrics:
+            table[m.metric] = m.median.ravel().tolist()
+            table[f"{m.metric}_lower"] = m.lower.ravel().tolist()
+            table[f"{m.metric}_upper"] = m.upper.ravel().tolist()
+            table[f"{m.metric}_confidence"] = m.confidence.ravel().tolist()
+        return {
+            **table,
+            "support": self.support.ravel().tolist(),
+            "tier": self.tiers.ravel().tolist(),
+        }
 
 
 class MatrixPlan:
@@ -66,6 +120,32 @@ class MatrixPlan:
                 columns[name] = [value] * rows
         encoded = self._predictor.encoder.encode_columns(columns, rows)
         return MatrixSlice(cells.start, keys, self._predictor.forecast(encoded))
+
+    def table(self, metrics: Sequence[str] = (), level: float = DEFAULT_LEVEL) -> MatrixTable:
+        """Return the whole matrix, of all metrics or of some; NotFound for one it does not have."""
+        schema = self._predictor.schema
+        chosen = [schema.metric(name) for name in metrics] or schema.metrics
+        parts = [self.answer(cells).prediction for cells in self.slices]
+        found: dict[str, list[Floats]] = {}
+        for forecasts in (part.forecasts for part in parts):
+            lower, upper = forecasts.interval(level)
+            read = (forecasts.median(), lower, upper, forecasts.confidence())
+            for metric in chosen:
+                m = forecasts.metric_index(metric.name)
+                found.setdefault(metric.name, []).append(np.stack([a[:, m] for a in read]))
+        whole = {name: np.concatenate(rows, axis=1) for name, rows in found.items()}
+        return MatrixTable(
+            workload=schema.workload,
+            bundle_version=self._predictor.version,
+            axes={axis.feature: axis.values for axis in self._question.axes},
+            interval_level=level,
+            metrics=tuple(
+                MatrixMetric(m.name, m.unit, *(row.reshape(self.shape) for row in whole[m.name]))
+                for m in chosen
+            ),
+            support=np.concatenate([part.support for part in parts]).reshape(self.shape),
+            tiers=np.array([tier for part in parts for tier in part.tier]).reshape(self.shape),
+        )
 
 
 def check_matrix(encoder: Encoder, question: Matrix, most_cells: int) -> None:

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from foretell import AsyncClient, Client
+from foretell.cli.app import run
 from foretell.decide import (
     Accounting,
     Bounds,
@@ -363,3 +364,20 @@ def test_values_that_cannot_be_sent_are_named(client: Client) -> None:
         client.recommend("lab", BATCH, "latency_ms", limits=[Limit("power_w")])
     with pytest.raises(TypeError):
         client.recommend("lab", BATCH, "latency_ms", canditates=["fast"])  # type: ignore[call-arg]
+
+
+def test_commands_ask_a_server_the_same(
+    lab: RunningServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without --registry the commands ask the server, and print what it answers."""
+    address = ("--address", lab.address, "--json")
+    asked = {
+        "recommend": ("--set", "batch_size=4", "--candidate", "fast", "--objective", "latency_ms"),
+        "matrix": ("--axis", "hardware=*", "--axis", "batch_size=1,2"),
+        "curve": ("--set", "hardware=old", "--sweep", "batch_size=1..8"),
+        "compare": ("--set", "batch_size=4", "--objective", "latency_ms",
+                    "--side", "a,hardware=fast", "--side", "b,hardware=old"),
+    }  # fmt: skip
+    for command, args in asked.items():
+        assert run([command, "lab", *args, *address]) == 0
+        assert '"workload": "lab"' in capfd.readouterr().out

@@ -1,0 +1,201 @@
+"""`foretell place`: a batch of items on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from foretell.cli import output
+from foretell.cli.deciding import answering, answering_options, feature_value
+from foretell.cli.options import FILE
+from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
+from foretell.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from foretell.decide import Placement
+
+T = TypeVar("T")
+
+_OF_ITEMS = ("deadline_s", "work")
+_OF_NODES = ("memory", "power", "slots", "free_in_s", "price_per_hour")
+
+
+@click.command(short_help="Place a batch of items on nodes.")
+@click.argument("workload")
+@click.option(
+    "--items", required=True, type=FILE, help="Table: name, deadline_s, work, and features."
+)
+@click.option(
+    "--nodes",
+    required=True,
+    type=FILE,
+    help="Table: name, kind, memory, power, slots, free_in_s, price_per_hour, and facts.",
+)
+@click.option(
+    "--goal",
+    type=click.Choice(["makespan", "cost", "deadline_misses"]),
+    default="makespan",
+    show_default=True,
+    help="What shall be small.",
+)
+@click.option("--node-feature", default="", help="What nodes are values of.")
+@click.option("--overflow-risk", default=0.01, show_default=True, help="Risk of a full node.")
+@click.option("--at-once", is_flag=True, help="All begin at once; what does not fit is left out.")
+@click.option("--memory-metric", default="", help="The metric that is packed.")
+@click.option("--work-metric", default="", help="Metric of the time of a unit of work.")
+@click.option("--power-metric", default="", help="Metric of the power that is drawn.")
+@click.option("--seconds", default=2.0, show_default=True, help="How long to search.")
+@answering_options
+@writing_options
+def place(
+    workload: str,
+    items: Path,
+    nodes: Path,
+    registry: Path | None,
+    bundle: str | None,
+    pictures: tuple[Path, ...],
+    as_markdown: bool,
+    as_json: bool,
+    **given: Any,  # noqa: ANN401 -- what is asked, and the server
+) -> None:
+    """Place a batch of items on nodes, memory packed by the joint risk that it overflows.
+
+    \b
+    Example:
+      foretell place serverless --items jobs.csv --nodes nodes.csv --goal deadline_misses \\
+          --plot placement.html
+    """
+    check_pictures(pictures)
+    names = ("goal", "node_feature", "overflow_risk", "at_once", "memory_metric", "work_metric",
+             "power_metric", "seconds")  # fmt: skip
+    asked = {name: given.pop(name) for name in names}
+    with answering(workload, registry, bundle, given) as asker:
+        from foretell.decide import Accounting, Place
+
+        found = asker.place(
+            Place(
+                tuple(map(_item, _rows(items, "--items", _OF_ITEMS, asker.kinds))),
+                tuple(map(_node, _rows(nodes, "--nodes", _OF_NODES, asker.kinds))),
+                asked["goal"],
+                asked["node_feature"],
+                asked["overflow_risk"],
+                not asked["at_once"],
+                asked["memory_metric"],
+                Accounting(asked["work_metric"], asked["power_metric"]),
+                asked["seconds"],
+            )
+        )
+    if as_json:
+        output.print_json(found)
+    else:
+        _print(found, markdown=as_markdown)
+    title = f"{workload}: {len(found.assigned)} items on {len(found.nodes)} nodes"
+    draw(pictures, lambda: _figures(found, title), title, quiet=as_json)
+
+
+def _rows(
+    path: Path, option: str, numbers: Sequence[str], kinds: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the rows of a table: `name`, `kind`, the numbers, and `features`.
+
+    Raises InvalidInput, with the line, for a column that is neither and for what is no number.
+    """
+    from foretell.cli.tables import read_tables
+
+    table = read_tables([path])
+    unknown = [n for n in table.columns if n not in ("name", "kind", *numbers) and n not in kinds]
+    if unknown or "name" not in table.columns:
+        what = f"unknown columns {', '.join(unknown)}" if unknown else "no column 'name'"
+        allowed = ", ".join(("name", "kind", *numbers, *kinds))
+        raise InvalidInput([Violation(option, str(path), f"{path} has {what}; allowed: {allowed}")])
+    found = []
+    for i in range(len(table)):
+        cells = {n: column[i] for n, column in table.columns.items() if column[i] not in (None, "")}
+        row: dict[str, Any] = {"name": str(cells.pop("name", "")), "features": {}}
+        for name, cell in cells.items():
+            field = f"{table.source}:{table.lines[i]} {name}"
+            if name in numbers and name not in kinds:
+                row[name] = _number(field, cell)
+            elif name == "kind" and name not in kinds:
+                row[name] = str(cell)
+            else:
+                plain = feature_value(field, name, cell, kinds) if isinstance(cell, str) else cell
+                row["features"][name] = plain
+        found.append(row)
+    return found
+
+
+def _number(field: str, cell: object) -> float:
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InvalidInput([Violation(field, str(cell), f"{cell!r} is not a number")]) from None
+
+
+def _item(row: dict[str, Any]) -> Any:  # noqa: ANN401 -- an Item
+    from foretell.decide import Item
+
+    return Item(**row)
+
+
+def _node(row: dict[str, Any]) -> Any:  # noqa: ANN401 -- a Node
+    from foretell.decide import Node
+
+    if "slots" in row:
+        row["slots"] = int(row["slots"])
+    return Node(**row)
+
+
+def _print(found: Placement, *, markdown: bool) -> None:
+    rows = [
+        [
+            a.item,
+            a.node,
+            output.short(a.start_s, "s"),
+            output.short(a.end_s, "s"),
+            estimate(a.median_s, a.lower_s, a.upper_s),
+            "-" if a.probability_late is None else f"{100 * a.probability_late:.1f} %",
+        ]
+        for a in found.assigned
+    ]
+    print_rows(["item", "node", "begins", "ends", "takes (s)", "late"], rows, markdown=markdown)
+    click.echo()
+    unit = found.memory_unit
+    rows = [
+        [
+            load.node,
+            str(load.item_count),
+            output.short(load.done_s, "s"),
+            _of(load.memory_needed, load.memory_capacity, unit),
+            output.short(load.memory_worst_cases, unit),
+            f"{100 * load.overflow_probability:.2f} %",
+        ]
+        for load in found.nodes
+    ]  # fmt: skip
+    header = ["node", "items", "done", "memory needed", "sum of worst cases", "overflow"]
+    print_rows(header, rows, markdown=markdown)
+    click.echo()
+    gap = "no bound" if found.gap is None else f"at most {100 * found.gap:.2g} % above the best"
+    value = output.short(found.value, found.goal_unit)
+    click.echo(f"{found.goal} {value}: {found.method}, {gap}.")
+    ends = f"[{output.short(found.makespan_lower_s)}, {output.short(found.makespan_upper_s)}]"
+    cost = "" if found.cost is None else f", cost {output.short(found.cost)}"
+    click.echo(
+        f"All done in {output.short(found.makespan_s, 's')} {ends}{cost}, "
+        f"{found.expected_misses:.2f} deadlines missed, in expectation."
+    )
+    for one in found.unplaced:
+        click.echo(f"not placed: {one.item}: {one.why}")
+
+
+def _of(needed: float, capacity: float | None, unit: str) -> str:
+    return "-" if capacity is None else f"{output.short(needed)} of {output.short(capacity, unit)}"
+
+
+def _figures(found: Placement, title: str) -> list[Any]:
+    from foretell.plots import placement_figure
+
+    return [placement_figure(found, title)]
