@@ -1,15 +1,16 @@
 """The echo server: Foretell's own stack with handlers that do nothing.
 
-    python -m benchmarks.serving.echo --port N --registry DIR
+    python -m benchmarks.serving.echo --port N --answers DIR [--bytes]
 
-It listens with the same options, on the same loop, and answers every message with fixed bytes,
-those that a real server answered before.
+It listens with the same options, on the same loop, and answers each message with what a real
+server answered before. Its handlers take and give messages, as everybody's do that are written
+with gRPC's generated code; with --bytes they take and give bytes, which nobody can do less than.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +18,59 @@ import click
 import grpc
 import uvloop
 from foretell.settings import Settings
+from foretell.v1 import prediction_pb2
 from foretell_server.listening import listen, server_options
 
-SERVICE = "foretell.v1.PredictionService"
+Answers = Mapping[str, bytes]
+"""What a real server answered, by the method's name and, for batches, the request's size."""
 
 
-def answers_in(folder: Path) -> dict[str, bytes]:
-    """Return the answer to each message of a folder, by the message's number of bytes."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def handler(answers: Answers, *, as_bytes: bool) -> grpc.GenericRpcHandler:
+    """Return what answers the calls of PredictionService."""
+    pb = prediction_pb2
+    one = pb.PredictResponse.FromString(answers["Predict"])
+    piece = pb.PredictStreamResponse.FromString(answers["PredictStream"])
+    batches = {
+        name: pb.PredictBatchResponse.FromString(answer)
+        for name, answer in answers.items()
+        if name.startswith("PredictBatch-")
+    }
+    give_one: Any = answers["Predict"] if as_bytes else one
+    give_piece: Any = answers["PredictStream"] if as_bytes else piece
 
+    async def predict(_request: Any, _context: Any) -> Any:  # noqa: ANN401 -- gRPC's
+        return give_one
 
-def _handlers(answers: dict[str, bytes]) -> grpc.GenericRpcHandler:
-    one, piece = answers["Predict"], answers["PredictStream"]
+    async def stream(requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+        async for _request in requests:
+            yield give_piece
 
-    async def predict(_raw: bytes, _context: Any) -> bytes:  # noqa: ANN401 -- gRPC's
-        return one
+    async def batch(request: pb.PredictBatchRequest, _context: Any) -> pb.PredictBatchResponse:  # noqa: ANN401
+        return batches[f"PredictBatch-{request.row_count}"]
 
-    async def stream(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
-        async for _raw in requests:
-            yield piece
-
-    async def batch(raw: bytes, _context: Any) -> bytes:  # noqa: ANN401
-        return answers[f"PredictBatch-{len(raw)}"]
-
+    # As the generated code registers them.
+    asked, said = pb.PredictRequest.FromString, pb.PredictResponse.SerializeToString
+    streamed = pb.PredictStreamResponse.SerializeToString
+    unary, streaming = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
     return grpc.method_handlers_generic_handler(
-        SERVICE,
+        "foretell.v1.PredictionService",
         {
-            "Predict": grpc.unary_unary_rpc_method_handler(predict),
-            "PredictStream": grpc.stream_stream_rpc_method_handler(stream),
-            "PredictBatch": grpc.unary_unary_rpc_method_handler(batch),
+            "Predict": unary(predict) if as_bytes else unary(predict, asked, said),
+            "PredictStream": streaming(stream) if as_bytes else streaming(stream, asked, streamed),
+            "PredictBatch": unary(
+                batch,
+                pb.PredictBatchRequest.FromString,
+                pb.PredictBatchResponse.SerializeToString,
+            ),
         },
     )
 
 
-async def _run(settings: Settings, answers: dict[str, bytes]) -> None:
+async def _run(settings: Settings, answers: Answers, *, as_bytes: bool) -> None:
     server = grpc.aio.server(
         options=server_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_calls
     )
-    server.add_generic_rpc_handlers((_handlers(answers),))
+    server.add_generic_rpc_handlers((handler(answers, as_bytes=as_bytes),))
     listen(server, settings)
     await server.start()
     await server.wait_for_termination()
@@ -63,10 +79,12 @@ async def _run(settings: Settings, answers: dict[str, bytes]) -> None:
 @click.command()
 @click.option("--port", required=True, type=int)
 @click.option("--answers", required=True, type=click.Path(path_type=Path, exists=True))
-def main(port: int, answers: Path) -> None:
+@click.option("--bytes", "as_bytes", is_flag=True)
+def main(port: int, answers: Path, as_bytes: bool) -> None:
     """Answer with the files of a folder until killed."""
+    found = {path.name: path.read_bytes() for path in answers.iterdir()}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(Settings(port=port), answers_in(answers)))
+        runner.run(_run(Settings(port=port), found, as_bytes=as_bytes))
 
 
 if __name__ == "__main__":

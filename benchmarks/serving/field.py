@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,6 +35,7 @@ class Field:
     foretell: Server
     without_cache: Server
     echo: Server
+    bytes_echo: Server
     session: InferenceSession
     predictor: Predictor
     fresh: list[bytes]
@@ -50,15 +51,11 @@ class Field:
         ours = stack.enter_context(foretell(registry))
         answers = scratch / "answers"
         _record(ours, answers, fresh[0], batches)
-        port = free_port()
-        command = [sys.executable, "-m", "benchmarks.serving.echo"]
-        settings = {"FORETELL_MAX_MESSAGE_BYTES": str(64 * 1024 * 1024)}
-        arguments = ["--port", str(port), "--answers", str(answers)]
-        echo = stack.enter_context(running("echo", port, [*command, *arguments], settings))
         return cls(
             ours,
             stack.enter_context(foretell(registry, "foretell, no cache", cache_entries=0)),
-            echo,
+            stack.enter_context(_echo(answers)),
+            stack.enter_context(_echo(answers, "--bytes")),
             open_session((bundle / MODEL_FILE).read_bytes(), manifest.version),
             Predictor.load(bundle),
             fresh,
@@ -92,6 +89,13 @@ def _unary(field: Field, seconds: float) -> Iterator[Duel]:
         turns.unary(echo, repeated, IN_FLIGHT, seconds),
         at_least=1.1,
     )
+    yield Duel(
+        "unary, repeated",
+        "calls/s",
+        turns.unary(ours, repeated, IN_FLIGHT, seconds),
+        "echo of bytes",
+        turns.unary(field.bytes_echo, repeated, IN_FLIGHT, seconds),
+    )
     saturation = _Saturation(echo, fresh)
     yield Duel(
         "unary p99 at half of saturation",
@@ -120,13 +124,19 @@ class _Saturation:
 
 
 def _streams(field: Field, seconds: float) -> Iterator[Duel]:
-    for name, in_flight, at_least in (("flood", FLOOD, 0.9), ("ping-pong", 1, None)):
+    kinds = (
+        ("flood, never seen before", field.without_cache, field.fresh, FLOOD, 0.9),
+        ("flood, repeated", field.foretell, field.fresh[:1], FLOOD, 0.9),
+        ("ping-pong, never seen before", field.without_cache, field.fresh, 1, None),
+        ("ping-pong, repeated", field.foretell, field.fresh[:1], 1, None),
+    )
+    for name, server, bodies, in_flight, at_least in kinds:
         yield Duel(
             f"stream, {name}",
             "messages/s",
-            turns.stream(field.without_cache, field.fresh, in_flight, seconds),
+            turns.stream(server, bodies, in_flight, seconds),
             "echo",
-            turns.stream(field.echo, field.fresh, in_flight, seconds),
+            turns.stream(field.echo, bodies, in_flight, seconds),
             at_least=at_least,
         )
 
@@ -164,5 +174,13 @@ def _record(server: Server, folder: Path, one: bytes, batches: dict[int, bytes])
         piece = prediction_pb2.PredictStreamResponse(prediction=predicted)
         (folder / "PredictStream").write_bytes(piece.SerializeToString())
         call = channel.unary_unary(f"{turns.PREDICTION}/PredictBatch")
-        for body in batches.values():
-            (folder / f"PredictBatch-{len(body)}").write_bytes(call(body, timeout=60))
+        for rows, body in batches.items():
+            (folder / f"PredictBatch-{rows}").write_bytes(call(body, timeout=60))
+
+
+def _echo(answers: Path, *flags: str) -> AbstractContextManager[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.serving.echo", *flags]
+    settings = {"FORETELL_MAX_MESSAGE_BYTES": str(64 * 1024 * 1024)}
+    arguments = ["--port", str(port), "--answers", str(answers)]
+    return running(" ".join(("echo", *flags)), port, [*command, *arguments], settings)
