@@ -86,6 +86,8 @@ async def _run(settings: Settings, on_ready: OnReady | None, place: Place | None
     else:
         # Ctrl-C reaches all processes of a terminal; the supervisor passes it on, once.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        # So does the end of the terminal; the supervisor renews the processes one by one.
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
         loop.add_reader(place.supervisor, signals.drain.set)
     async with serving(settings, place.number if place else 0) as server:
         if place is not None:

@@ -1,4 +1,4 @@
-"""Several serving processes on one port, restarted when they die.
+"""Several serving processes on one port, restarted when they die, and one by one on SIGHUP.
 
 The processes are spawned, never forked: a fork of a process that has used gRPC hangs. This
 process itself only waits. It holds the port, so that nobody else takes it between two lives.
@@ -31,6 +31,8 @@ SETTLED_S = 10.0
 """A process that lived for so long is restarted at once; others wait longer each time."""
 LONGEST_PAUSE_S = 10.0
 READY_WITHIN_S = 60.0
+
+_STOP, _RENEW = b".", b"R"
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -83,11 +85,36 @@ def _watch(workers: list[_Worker], settings: Settings, wakeup: int, gathering: G
         alive = {w.process.sentinel: w for w in workers if w.process is not None}
         for ready in wait([*alive, wakeup], min(due, default=None)):
             if ready == wakeup:
-                os.read(wakeup, 1)
-                return
+                if os.read(wakeup, 1) == _STOP:
+                    return
+                _renew(workers, settings, gathering)
+                break
             if isinstance(ready, int):
                 _note_death(alive[ready])
                 gathering.leave(alive[ready].number)
+
+
+def _renew(workers: list[_Worker], settings: Settings, gathering: Gathering) -> None:
+    """Replace the processes one by one: each new one serves before its old one is asked to end.
+
+    When a new process does not start, the old ones go on, and the log says so.
+    """
+    for worker in workers:
+        old, began = worker.process, worker.began
+        gathering.leave(worker.number, died=old is None)
+        try:
+            _await_ready(_start(worker, settings, gathering), worker)
+        except Unavailable as error:
+            _log.error("processes are not renewed", error=error.message)
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.join()
+            worker.process, worker.began = old, began
+            return
+        if old is not None:
+            old.terminate()
+            old.join()
+    _log.info("all processes are renewed", workers=len(workers))
 
 
 def _note_death(worker: _Worker) -> None:
@@ -140,8 +167,8 @@ def _stop(workers: list[_Worker], wakeup: int) -> None:
     for process in alive:
         process.terminate()
     while alive:
-        if wakeup in wait([*(process.sentinel for process in alive), wakeup]):
-            os.read(wakeup, 1)
+        asked = wakeup in wait([*(process.sentinel for process in alive), wakeup])
+        if asked and os.read(wakeup, 1) == _STOP:
             for process in alive:
                 process.terminate()
         alive = [process for process in alive if process.is_alive()]
@@ -170,13 +197,14 @@ def _tell(pipe: Connection, text: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[int]:
-    """Yield a file descriptor that has a byte for each SIGTERM and SIGINT."""
+    """Yield a file descriptor that has a byte for each signal: to stop, or to renew."""
     receiving, sending = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    meant = {signal.SIGTERM: _STOP, signal.SIGINT: _STOP, signal.SIGHUP: _RENEW}
 
-    def note(*_: Any) -> None:  # noqa: ANN401 -- the signal's number and frame
-        os.write(sending, b".")
+    def note(number: int, _frame: Any) -> None:  # noqa: ANN401
+        os.write(sending, meant[signal.Signals(number)])
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, note) for number in meant}
     try:
         yield receiving
     finally:

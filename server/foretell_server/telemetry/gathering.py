@@ -43,15 +43,17 @@ class Gathering:
         with self._lock:
             self._links[process] = link
 
-    def leave(self, process: int) -> None:
-        """Keep what a process that died had counted when it was asked last."""
+    def leave(self, process: int, *, died: bool = True) -> None:
+        """Keep what a process had counted when it was asked last: now, unless it has died."""
         with self._lock:
+            if not died:
+                self._ask()
             link = self._links.pop(process, None)
             if link is not None:
                 link.close()
             counted = counters_of(self._last.pop(process, []))
             self._gone = merged([self._gone, counted])
-            self._deaths += 1
+            self._deaths += died
 
     def families(self) -> list[Family]:
         """Return what all processes count, together."""

@@ -174,6 +174,46 @@ def test_workers_share_a_port_and_are_restarted(tmp_path: Path) -> None:
         assert not any(child.is_running() for child in children)
 
 
+def test_sighup_renews_the_workers_without_a_failed_call(tmp_path: Path) -> None:
+    """On SIGHUP all processes are replaced one by one, and no call of a busy client fails."""
+    with running(tmp_path, workers=2) as server:
+        port = int(server.wait_for("all processes serve")["port"])
+        parent = psutil.Process(server.process.pid)
+        old = serving_children(parent)
+        over = threading.Event()
+        failures: list[grpc.RpcError] = []
+        counts = [0, 0]
+
+        def ask(number: int) -> None:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                predict = Stubs(channel).prediction.Predict
+                while not over.is_set():
+                    request = toy_request(counts[number] + 1.0)
+                    try:
+                        predict(request, timeout=WAIT_S, wait_for_ready=True)
+                        counts[number] += 1
+                    except grpc.RpcError as error:
+                        failures.append(error)
+
+        clients = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
+        for client in clients:
+            client.start()
+        try:
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("all processes are renewed")
+        finally:
+            over.set()
+            for client in clients:
+                client.join()
+        assert failures == []
+        assert min(counts) > 0
+        assert len(serving_children(parent)) == 2
+        assert not any(child.is_running() for child in old)
+        assert answered(port)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.end() == 0
+
+
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
     """When the supervisor is killed, its workers drain and end."""
     with running(tmp_path, workers=2) as server:
