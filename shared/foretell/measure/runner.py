@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import selectors
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 
 from foretell.measure.configuration import Configuration
@@ -18,11 +19,12 @@ def run_all(
     *,
     timeout_s: float,
     parallel: int = 1,
-    stop_at: float | None = None,
+    stop_at: Callable[[], float] = lambda: math.inf,
 ) -> Generator[Measurement, None, None]:
     """Runs the configurations in order, up to `parallel` at a time; yields as they end.
 
-    At `stop_at`, on the clock of `time.monotonic`, what is still running is ended and dropped.
+    At `stop_at`, on the clock of `time.monotonic` and asked again after every run, what is still
+    running is ended and dropped.
     All processes are gone when the generator ends, is closed, or raises; it is driven from one
     thread, so Ctrl-C is enough.
     """
@@ -30,14 +32,14 @@ def run_all(
     running: set[Process] = set()
     with Launcher() as launcher, selectors.DefaultSelector() as selector:
         try:
-            while not _passed(stop_at):
+            while time.monotonic() < stop_at():
                 for configuration in islice(waiting, parallel - len(running)):
                     process = Process.start(launcher, configuration, timeout_s)
                     running.add(process)
                     selector.register(process, selectors.EVENT_READ, process)
                 if not running:
                     return
-                for process, measurement in _next(selector, running, stop_at):
+                for process, measurement in _next(selector, running, stop_at()):
                     selector.unregister(process)
                     running.remove(process)
                     process.end()
@@ -48,10 +50,10 @@ def run_all(
 
 
 def _next(
-    selector: selectors.BaseSelector, running: set[Process], stop_at: float | None
+    selector: selectors.BaseSelector, running: set[Process], stop_at: float
 ) -> list[tuple[Process, Measurement]]:
     """Waits until something happens; those that ended, with what they came to."""
-    first = min([process.deadline for process in running] + ([stop_at] if stop_at else []))
+    first = min(stop_at, *(process.deadline for process in running))
     ready = {key.data for key, _ in selector.select(max(0.0, first - time.monotonic()))}
     now = time.monotonic()
     ended = []
@@ -62,7 +64,3 @@ def _next(
         if measurement is not None:
             ended.append((process, measurement))
     return ended
-
-
-def _passed(stop_at: float | None) -> bool:
-    return stop_at is not None and time.monotonic() >= stop_at

@@ -150,23 +150,21 @@ class _Sweep:
 
     def run(self, plan: Iterable[Configuration]) -> None:
         """Runs what fits into the budget."""
-        settings, rest = self.settings, iter(plan)
-        for budgets in range(1, LONGER + 1):
-            stop_at = self.started + budgets * settings.budget_s
-            for measurement in run_all(
-                rest,
-                timeout_s=settings.timeout_s,
-                parallel=settings.parallel,
-                stop_at=stop_at,
-            ):
-                self.done.append(measurement)
-                if self.on_progress is not None:
-                    self.on_progress(len(self.done), self._expected(), measurement)
-            if time.monotonic() < stop_at or self._completed() >= settings.fewest_runs:
-                return
+        settings = self.settings
+        for measurement in run_all(
+            plan,
+            timeout_s=settings.timeout_s,
+            parallel=settings.parallel,
+            stop_at=self._ends_at,
+        ):
+            self.done.append(measurement)
+            if self.on_progress is not None:
+                self.on_progress(len(self.done), self._expected(), measurement)
 
-    def _completed(self) -> int:
-        return sum(run.outcome == "completed" for run in self.done)
+    def _ends_at(self) -> float:
+        completed = sum(run.outcome == "completed" for run in self.done)
+        budgets = 1 if completed >= self.settings.fewest_runs else LONGER
+        return self.started + budgets * self.settings.budget_s
 
     def _expected(self) -> int:
         """How many runs there will be, if they go on as they did."""
