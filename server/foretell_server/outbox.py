@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from foretell.celery_settings import (
     INGEST_QUEUE,
@@ -14,6 +15,9 @@ from foretell.celery_settings import (
 )
 from foretell.errors import Unavailable
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 # A send is tried three times in all, so a broker that hangs is given up after three times this.
 ANSWER_WITHIN_S = 2.0
 
@@ -22,7 +26,12 @@ class Outbox:
     """Sends tasks. Blocking: runs in a thread. A task that was sent is in the broker."""
 
     def __init__(self, broker_url: str) -> None:
-        self._app = make_app(broker_url, answer_timeout_s=ANSWER_WITHIN_S)
+        self._broker_url = broker_url
+
+    @cached_property
+    def _app(self) -> Celery:
+        # Celery is imported with the first report: a server that only answers starts sooner.
+        return make_app(self._broker_url, answer_timeout_s=ANSWER_WITHIN_S)
 
     def ingest(self, workload: str, observations: Sequence[Mapping[str, Any]]) -> None:
         """Hand observations to the trainer; Unavailable when the broker does not take them."""
@@ -36,7 +45,8 @@ class Outbox:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._app.close()
+        if "_app" in self.__dict__:
+            self._app.close()
 
     def _send(self, task: str, queue: str, kwargs: Mapping[str, Any]) -> None:
         from kombu.exceptions import OperationalError  # noqa: PLC0415 -- comes with Celery
