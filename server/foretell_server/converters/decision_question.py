@@ -41,10 +41,7 @@ def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
     return Recommend(
         features=_features(request.features, ""),
         objective=_objective(request.objective),
-        candidates=tuple(
-            _candidate(candidate, f"candidates[{i}].")
-            for i, candidate in enumerate(request.candidates)
-        ),
+        candidates=tuple(_candidate(one, i) for i, one in enumerate(request.candidates)),
         all_known=request.all_known,
         candidate_feature=request.candidate_feature,
         limits=tuple(map(_limit, request.limits)),
@@ -164,10 +161,19 @@ def _accounting(sent: decision_pb2.Accounting) -> Accounting:
     return Accounting(sent.work_metric, sent.power)
 
 
-def _candidate(sent: decision_pb2.Candidate, prefix: str) -> Candidate:
-    available = sent.available_count if sent.HasField("available_count") else None
-    features = _features(sent.features, prefix) if sent.features else {}
-    return Candidate(sent.name, features, available=available, **_set(sent, "price_per_hour"))
+def _candidate(sent: decision_pb2.Candidate, number: int) -> Candidate:
+    features = {}
+    for name, value in sent.features.items():
+        kind = value.WhichOneof("kind")
+        if kind is None:
+            raise _empty(f"candidates[{number}].features[{name}]")
+        features[name] = getattr(value, kind)
+    return Candidate(
+        sent.name,
+        features,
+        sent.price_per_hour if sent.HasField("price_per_hour") else None,
+        sent.available_count if sent.HasField("available_count") else None,
+    )
 
 
 def _features(values: Mapping[str, common_pb2.Value], prefix: str) -> dict[str, Value]:
@@ -177,7 +183,11 @@ def _features(values: Mapping[str, common_pb2.Value], prefix: str) -> dict[str, 
 def _value(value: common_pb2.Value, field: str) -> Value:
     kind = value.WhichOneof("kind")
     if kind is None:
-        message = "holds no value that this server knows; leave out what is missing"
-        raise InvalidInput([Violation(field, "", message)])
+        raise _empty(field)
     plain: Value = getattr(value, kind)
     return plain
+
+
+def _empty(field: str) -> InvalidInput:
+    message = "holds no value that this server knows; leave out what is missing"
+    return InvalidInput([Violation(field, "", message)])

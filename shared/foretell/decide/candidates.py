@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from foretell.decide.risk import Loss, LossTerm
 from foretell.decide.rows import Rows
 from foretell.errors import listing
 from foretell.forecast import Floats
-from foretell.parsing import Value, category_text
 from foretell.predictor import Predictor
 
 USUAL_FEATURES = ("hardware", "node")
@@ -30,7 +29,8 @@ class Candidates:
     given: tuple[Candidate, ...]
     fields: tuple[str, ...]
     """How the caller would name each: `candidates[2]`."""
-    facts: tuple[Mapping[str, Value], ...]
+    prices: Floats
+    """[n], per hour; NaN where unknown."""
     front: tuple[Quantity, ...]
 
     def __len__(self) -> int:
@@ -40,12 +40,6 @@ class Candidates:
     def own(self) -> list[Features]:
         """The features of each candidate, its name among them."""
         return [{self.feature: c.name, **c.features} for c in self.given]
-
-    @property
-    def prices(self) -> Floats:
-        """[n], per hour; NaN where unknown."""
-        pairs = zip(self.given, self.facts, strict=True)
-        return np.array([price_of(c.price_per_hour, f) for c, f in pairs])
 
     def front_losses(self, rows: Rows, loss: Loss) -> Floats | None:
         """Return what the Pareto front is taken of, [n, K], small is good; None if not asked."""
@@ -106,12 +100,14 @@ def gather(
     seen: dict[object, str] = {}
     for number, (candidate, field) in enumerate(given):
         if number < len(question.candidates):
-            _check(candidate, field, feature, predictor, seen, note)
+            _check(candidate, field, feature, book, seen, note)
     found = Candidates(
         feature,
         tuple(candidate for candidate, _ in given),
         tuple(field for _, field in given),
-        tuple(book.facts({**question.features, feature: c.name, **c.features}) for c, _ in given),
+        np.array(
+            [price_of(c.price_per_hour, book, {feature: c.name, **c.features}) for c, _ in given]
+        ),
         _front(question, quantities, note),
     )
     own = slice(len(question.candidates))
@@ -124,7 +120,7 @@ def _check(
     candidate: Candidate,
     field: str,
     feature: str,
-    predictor: Predictor,
+    book: FactBook,
     seen: dict[object, str],
     note: Violations,
 ) -> None:
@@ -132,32 +128,29 @@ def _check(
         note.add(f"{field}.name", "", f"a {feature} is needed")
     if feature in candidate.features:
         note.add(f"{field}.features[{feature}]", "", f"{feature!r} is what `name` says")
-    key = (candidate.name, *sorted((n, category_text(v)) for n, v in candidate.features.items()))
+    key = (candidate.name, frozenset(candidate.features.items()))
     if key in seen:
         note.add(field, candidate.name, f"{candidate.name!r} is the same as {seen[key]}")
     seen.setdefault(key, field)
     if candidate.name:
-        check_unknown(candidate.name, candidate.features, field, feature, predictor, note)
+        check_unknown(candidate.name, candidate.features, field, feature, book, note)
     check_price(candidate.price_per_hour, f"{field}.", note)
     if candidate.available is not None and candidate.available < 0:
         note.add(f"{field}.available", candidate.available, "is not at least 0")
 
 
 def check_unknown(
-    name: str, features: Features, field: str, feature: str, predictor: Predictor, note: Violations
+    name: str, features: Features, field: str, feature: str, book: FactBook, note: Violations
 ) -> None:
     """Note a name that the bundle has never seen and about which the caller says nothing."""
-    known = predictor.encoder.vocabulary.get(feature, ())
-    facts = [
-        fact.name
-        for catalog in predictor.schema.catalogs
-        if catalog.key == feature
-        for fact in catalog.facts
-    ]
-    if name in known or any(fact in features for fact in facts):
+    known = book.known(feature)
+    if name in known:
+        return
+    facts = book.facts_of(feature)
+    if any(fact in features for fact in facts):
         return
     how = f"send what is known of it: {listing(facts)}" if facts else "it has no facts to send"
-    message = f"nothing is known of {name!r}; {how}; known: {listing(known)}"
+    message = f"nothing is known of {name!r}; {how}; known: {listing(sorted(known))}"
     note.add(f"{field}.name", name, message)
 
 
@@ -186,11 +179,11 @@ def _front(question: Recommend, quantities: Quantities, note: Violations) -> tup
     return tuple(found)
 
 
-def price_of(price_per_hour: float | None, facts: Mapping[str, Value]) -> float:
+def price_of(price_per_hour: float | None, book: FactBook, features: Features) -> float:
     """Return a price per hour, else the catalog's, else NaN."""
     if price_per_hour is not None:
         return price_per_hour
-    fact = facts.get(PRICE)
+    fact = book.facts(features).get(PRICE) if book.has_prices else None
     return math.nan if fact is None or isinstance(fact, str) else float(fact)
 
 

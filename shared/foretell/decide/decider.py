@@ -31,6 +31,7 @@ from foretell.decide.rows import Rows, encode_rows
 from foretell.decide.what_if import Comparison, check_what_if, compare
 from foretell.errors import InvalidInput
 from foretell.forecast import Floats
+from foretell.parsing import Value
 from foretell.predictor import Predictor
 
 ERROR_CORRELATION = 0.5
@@ -107,7 +108,7 @@ class Decider:
         check_price(question.price_per_hour, "", note)
         level = question.interval_level
         note.unless(0 < level < 1, "interval_level", level, "strictly between 0 and 1")
-        price = price_of(question.price_per_hour, self._book.facts(question.features))
+        price = price_of(question.price_per_hour, self._book, question.features)
         check_prices([price], [""], loss, note)
         if note.found or feature is None:
             raise InvalidInput(note.found)
@@ -132,7 +133,7 @@ class Decider:
         fields = [f"configurations[{i}]" for i in range(len(sides))]
         for side, field in zip(sides, fields, strict=True):
             check_price(side.price_per_hour, f"{field}.", note)
-        prices = [price_of(s.price_per_hour, self._book.facts(s.features)) for s in sides]
+        prices = [price_of(s.price_per_hour, self._book, s.features) for s in sides]
         check_prices(prices, [f"{field}." for field in fields], loss, note)
         if note.found or loss is None:
             raise InvalidInput(note.found)
@@ -165,7 +166,11 @@ class Decider:
         encoded = encode_rows(self.predictor.encoder, common, own, fields)
         prediction = self.predictor.forecast(encoded)
         outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION, outermost)
-        facts = [self._book.facts({**common, **features}) for features in own]
+        book = self._book
+
+        def facts() -> list[dict[str, Value]]:
+            return [book.facts({**common, **features}) for features in own]
+
         return Rows(prediction, outcomes, quantities, facts, prices)
 
 

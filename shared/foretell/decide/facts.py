@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from foretell.decide.questions import Features
+from foretell.decide.questions import PRICE, Features
 from foretell.parsing import Value
 from foretell.predictor import Predictor
 
@@ -16,6 +16,14 @@ class FactBook:
         schema = predictor.schema
         tables = {table.name: table for table in predictor.manifest.catalogs}
         self._names = {fact.name for fact in schema.facts}
+        self._of = {
+            feature: tuple(f.name for c in schema.catalogs if c.key == feature for f in c.facts)
+            for feature in schema.category_names
+        }
+        vocabulary = predictor.encoder.vocabulary
+        self._known = {name: frozenset(values) for name, values in vocabulary.items()}
+        self.has_prices = PRICE in self._names
+        """Whether prices can stand in a catalog."""
         self._by_key: list[tuple[str, Mapping[str, Mapping[str, Value]]]] = [
             (
                 catalog.key,
@@ -24,6 +32,14 @@ class FactBook:
             for catalog in schema.catalogs
             if catalog.name in tables
         ]
+
+    def known(self, feature: str) -> frozenset[str]:
+        """Return the values of a category that the bundle knows, from data or a catalog."""
+        return self._known.get(feature, frozenset())
+
+    def facts_of(self, feature: str) -> tuple[str, ...]:
+        """Return the names of the facts that there are about the values of a category."""
+        return self._of.get(feature, ())
 
     def facts(self, features: Features) -> dict[str, Value]:
         """Return the facts about a configuration; those that it carries itself come first."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from foretell.forecast import Floats, Forecasts, QuantileTables
 from foretell.schema import Schema
 
-MOST_CELLS = 2**15
+MOST_CELLS = 2**14
 FEWEST, MOST = 256, 4096
 OUTERMOST = 0.025
 """What lies beyond the quantiles of this level and of its complement counts as those, unless a
@@ -83,6 +83,7 @@ class Outcomes:
         self._correlation = correlation
         self._outermost = outermost
         self._known: dict[int, Floats] = {}
+        self._row_starts = count * np.arange(len(forecasts))[:, None]
 
     def metric(self, name: str) -> Floats:
         """Return the outcomes of one metric, [n, count], in its unit."""
@@ -92,7 +93,8 @@ class Outcomes:
             ranks = _ranks(len(self.forecasts), self.count, root, self._correlation)
             if reversed_:
                 ranks = self.count - 1 - ranks
-            self._known[m] = np.take_along_axis(self._sorted(m), ranks, axis=1)
+            # A flat index is looked up three times faster than one along an axis.
+            self._known[m] = self._sorted(m).take(ranks + self._row_starts)
         return self._known[m]
 
     def _sorted(self, m: int) -> Floats:

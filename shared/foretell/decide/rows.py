@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from foretell.errors import InvalidInput, Violation
 from foretell.forecast import Floats
 from foretell.parsing import Value
 from foretell.predictor import Prediction
+from foretell.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Rows:
     prediction: Prediction
     outcomes: Outcomes
     quantities: Quantities
-    facts: Sequence[Mapping[str, Value]]
-    """Per row, the facts that are known about its candidate."""
+    facts: Callable[[], Sequence[Mapping[str, Value]]]
+    """Per row, the facts that are known about it; most questions never need them."""
     prices: Floats
     """[n], per hour; NaN where unknown."""
     _known: dict[str, Floats] = field(default_factory=dict, repr=False)
@@ -35,9 +37,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.prices)
 
+    @cached_property
+    def _facts(self) -> Sequence[Mapping[str, Value]]:
+        return self.facts()
+
     def fact(self, name: str) -> Floats:
         """Return a numeric fact, [n], NaN where unknown."""
-        values = [facts.get(name) for facts in self.facts]
+        values = [facts.get(name) for facts in self._facts]
         return np.array([np.nan if v is None or isinstance(v, str) else float(v) for v in values])
 
     def values(self, quantity: Quantity) -> Floats:
@@ -111,15 +117,51 @@ def encode_rows(
     Raises InvalidInput whose fields are `features[...]` for what is shared, and begin with the
     row's `field_of` for its own: `candidates[2].features[batch_size]`.
     """
-    columns: dict[str, Column] = {
-        name: _constant(value, len(own)) for name, value in common.items() if value is not None
-    }
-    for name in dict.fromkeys(name for features in own for name in features):
-        columns[name] = [features.get(name, common.get(name)) for features in own]
     try:
-        return encoder.encode_columns(columns, len(own))
+        return _encode(encoder, common, own)
     except InvalidInput:
         raise InvalidInput(_violations(encoder, common, own, field_of)) from None
+
+
+def _encode(encoder: Encoder, common: Features, own: Sequence[Features]) -> Encoded:
+    """Encode the shared features once, and those that differ by the column."""
+    rows, names = len(own), {name for features in own for name in features}
+    first = encoder.encode({**common, **own[0]})
+    columns: dict[str, Column] = {
+        name: [features.get(name, common.get(name)) for features in own] for name in names
+    }
+    schema = encoder.schema
+    for feature in schema.features:
+        if feature.required and feature.name not in names:
+            columns[feature.name] = _constant(common[feature.name], rows)
+    differing = encoder.encode_columns(columns, rows)
+    numbers, categories = first.numbers.repeat(rows, 0), first.categories.repeat(rows, 0)
+    for i, name in enumerate(schema.number_names):
+        if name in names:
+            numbers[:, i] = differing.numbers[:, i]
+    derived = {f.name: f.derive.source for f in schema.features if f.derive is not None}
+    varying = [n for n in schema.category_names if derived.get(n, n) in names]
+    for i, name in enumerate(schema.category_names):
+        if name in varying:
+            categories[:, i] = differing.categories[:, i]
+    shared = [n for n in first.unknown[0] if n not in varying]
+    return Encoded(numbers, categories, _joined(shared, varying, differing.unknown, schema))
+
+
+def _joined(
+    shared: Sequence[str],
+    varying: Sequence[str],
+    unknown: Sequence[tuple[str, ...]],
+    schema: Schema,
+) -> tuple[tuple[str, ...], ...]:
+    """Return, per row, the unknown categories among the shared and the varying ones."""
+    if not shared and not any(unknown):
+        return ((),) * len(unknown)
+    order = schema.category_names.index
+    return tuple(
+        tuple(sorted({*shared, *(n for n in names if n in varying)}, key=order))
+        for names in unknown
+    )
 
 
 def _constant(value: Value, rows: int) -> Column:

@@ -73,16 +73,14 @@ def prepare(question: Place, predictor: Predictor, book: FactBook, most_pairs: i
     metrics = check_place(question, quantities, note)
     own = [_features_of(node, feature) for node in question.nodes]
     for j, node in enumerate(question.nodes):
-        check_unknown(
-            node.kind or node.name, node.features, f"nodes[{j}]", feature, predictor, note
-        )
+        check_unknown(node.kind or node.name, node.features, f"nodes[{j}]", feature, book, note)
     kinds, firsts = _kinds(own)
     pairs = len(question.items) * len(firsts)
     if pairs > most_pairs:
         what = f"{len(question.items)} items on {len(firsts)} kinds of nodes"
         note.add("items", pairs, f"{what} are more than the {most_pairs} pairs that are allowed")
     prices = [
-        price_of(node.price_per_hour, book.facts(features))
+        price_of(node.price_per_hour, book, features)
         for node, features in zip(question.nodes, own, strict=True)
     ]
     if question.goal == "cost":
