@@ -28,6 +28,7 @@ def needs(name: str) -> pytest.MarkDecorator:
 LEARNERS = [
     "lightgbm",
     "randomised",
+    "lightgbm+lightgbm",
     "lightgbm+randomised",
     pytest.param("xgboost", marks=needs("xgboost")),
     pytest.param("catboost", marks=needs("catboost")),

@@ -49,9 +49,13 @@ class Ensemble:
         settings: TreeSettings,
         should_stop: Callable[[], bool],
     ) -> AveragedTrees:
-        """Grow all members for the same number of rounds."""
+        """Grow all members for the same number of rounds, each with a seed of its own."""
+        seeds = (replace(settings, seed=settings.seed + i) for i in range(len(self.members)))
         return AveragedTrees(
-            tuple(m.grow(features, target, settings, should_stop) for m in self.members)
+            tuple(
+                member.grow(features, target, own, should_stop)
+                for member, own in zip(self.members, seeds, strict=True)
+            )
         )
 
     def errors(
