@@ -58,6 +58,14 @@ BENCHMARKS = (
         needs_data=False,
     ),
     Benchmark(
+        "benchmarks.gate",
+        "how often worse, equal and better bundles are let through the gate",
+        "--tries 30",
+        "20",
+        quick=("--tries", "2"),
+        needs_data=False,
+    ),
+    Benchmark(
         "benchmarks.ingest",
         "observations per second into DuckDB, alone and through broker and worker",
         "--rows 60000 --batch 1000,5000",

@@ -126,6 +126,37 @@ class Settings(BaseSettings):
     tls_key_file: Path | None = Field(
         default=None, description="PEM file of the certificate's key."
     )
+    gate_margin: float = Field(
+        default=0.05,
+        ge=0,
+        description="A new bundle's error on all rows may be this much larger, as a share.",
+    )
+    gate_group_margin: float = Field(
+        default=0.1,
+        ge=0,
+        description="A new bundle's error on the rows of one group may be this much larger.",
+    )
+    gate_coverage_margin: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Its 90 % intervals may miss this share of rows more; twice that in a group.",
+    )
+    gate_significance: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Probability of holding back a bundle that is as good, for noise alone.",
+    )
+    gate_min_rows: int = Field(
+        default=20, ge=5, description="Rows that a group, or all, must have to be compared on."
+    )
+    gate_newest_share: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of the new observations that a fit leaves out, to be compared on.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="Least important level that is logged: debug, info, warning, error.",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import redis
 from foretell.bundle import Manifest
@@ -30,6 +30,10 @@ from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
 from foretell_trainer.tuned import read_tuned, write_tuned
 from foretell_trainer.turns import Turn, turn
+
+if TYPE_CHECKING:
+    from foretell_trainer.gate.gate import Trial
+    from foretell_trainer.gate.verdict import Verdict
 
 ATTEMPTS = 5
 """How often a job is begun whose worker dies; then it is taken to be the job's fault."""
@@ -148,7 +152,7 @@ class TrainingRuns:
         """Do the work and return how it ended, as changes of the job."""
         try:
             self._count_attempt(run.job.id)
-            version = self._train(run)
+            version, verdict = self._train(run)
         except Cancelled as error:
             if run.turn.lost.is_set():
                 raise Unavailable("the workload's turn", "another worker took it over") from error
@@ -166,10 +170,11 @@ class TrainingRuns:
             "stage": "done",
             "fraction": 1.0,
             "bundle_version": version,
-            "outcome": f"published {version} as current",
+            "promoted": verdict.promote,
+            "outcome": f"{version} is {verdict.sentence()}",
         }
 
-    def _train(self, run: _Run) -> str:
+    def _train(self, run: _Run) -> tuple[str, Verdict]:
         workload = run.job.workload
         run.begin()
         schema = self._registry.schema(workload)
@@ -187,10 +192,11 @@ class TrainingRuns:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            spec = self._tuned(run, schema, snapshot, catalogs)
+            trial = self._trial(run, schema, snapshot, catalogs, folder)
+            spec = self._tuned(run, schema, trial.snapshot, catalogs)
             self._fit(
                 schema,
-                snapshot,
+                trial.snapshot,
                 catalogs,
                 folder / "bundle",
                 spec=spec,
@@ -198,7 +204,9 @@ class TrainingRuns:
                 should_stop=run.should_stop,
             )
             run.stop_if_asked()
-            return self._publish(run, folder / "bundle")
+            run.tell("comparing", 1.0, {})
+            verdict = trial.judge(folder / "bundle")
+            return self._publish(run, folder / "bundle", verdict), verdict
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -239,18 +247,41 @@ class TrainingRuns:
             write_tuned(registry, workload, verdict.describe())
         return {**run.spec, "fit": fit, "validated": {"search": verdict.describe()}}
 
-    def _publish(self, run: _Run, folder: Path) -> str:
-        """Publish a bundle as current, and tell the servers.
+    def _trial(
+        self,
+        run: _Run,
+        schema: Schema,
+        snapshot: Snapshot,
+        catalogs: Sequence[CatalogTable],
+        folder: Path,
+    ) -> Trial:
+        """Return what is fitted on and what judges it, held out of it.
 
-        The one place where a new bundle takes over: a gate that compares it with the current
-        one belongs here.
+        ``spec["skip_gate"]`` is why there is to be no comparison.
         """
+        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+        from foretell_trainer.gate.gate import Gate  # noqa: PLC0415
+
+        gate = Gate(self._registry, self._snapshots, self._settings)
+        skip = str(run.spec.get("skip_gate", ""))
+        return gate.hold_out(schema, snapshot, catalogs, folder, skip)
+
+    def _publish(self, run: _Run, folder: Path, verdict: Verdict) -> str:
+        """Publish a bundle, as current if the gate lets it, and tell the servers."""
         run.tell("publish", 1.0, {})
+        asked = f" ({run.spec['reason']})" if run.spec.get("reason") else ""
         version = self._registry.publish(
-            run.job.workload, folder, promote=True, who="trainer", why=f"job {run.job.id}"
+            run.job.workload,
+            folder,
+            promote=verdict.promote,
+            who="trainer",
+            why=f"job {run.job.id}{asked}: {verdict.sentence()}",
         )
+        if not verdict.promote:
+            _log.warning("bundle is not promoted", version=version, reasons=verdict.reasons)
+        alias = "current" if verdict.promote else "candidate"
         try:
-            self._jobs.announce(run.job.workload, version, "current")
+            self._jobs.announce(run.job.workload, version, alias)
         except Unavailable as error:
             # Servers look at the registry by themselves, too.
             _log.warning("bundle not announced", version=version, error=error.message)
