@@ -26,8 +26,11 @@ from foretell_server.shelf import LiveBundle, Shelf
 from foretell_server.telemetry.meters import Meters
 from foretell_server.threads import Gone, in_thread, in_thread_while_wanted
 
-ROWS_ON_THE_LOOP = 32
-"""Larger batches run in a thread, so that small calls do not wait behind them."""
+ROWS_ON_THE_LOOP = 64
+"""As many as a scheduler has candidates.
+
+Larger batches run in a thread, so that small calls do not wait behind them.
+"""
 
 
 PREDICT = "foretell.v1.PredictionService/Predict"

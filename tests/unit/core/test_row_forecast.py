@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from foretell.forecast import Forecasts, QuantileTables
 from foretell.row_forecast import RowReader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.core.test_forecast import forecasts
@@ -15,7 +15,8 @@ levels = st.lists(st.floats(1e-6, 1 - 1e-6), max_size=5)
 limits = st.lists(st.floats(-10, 1e6), max_size=3)
 
 
-@given(forecasts(strict=False), levels, st.floats(0.01, 3), limits)
+@settings(max_examples=40)
+@given(forecasts(strict=False, rows=3), levels, st.floats(0.01, 3), limits)
 def test_one_row_in_plain_numbers_is_the_row_of_the_arrays(
     forecast: Forecasts, asked: list[float], tolerance: float, deadlines: list[float]
 ) -> None:
