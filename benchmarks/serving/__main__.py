@@ -17,8 +17,9 @@ import click
 from foretell import logs
 
 from benchmarks.serving import model
+from benchmarks.serving.contests import duels
 from benchmarks.serving.duel import fight
-from benchmarks.serving.field import Field, duels
+from benchmarks.serving.field import Field
 from benchmarks.serving.table import render, show
 
 

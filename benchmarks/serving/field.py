@@ -1,27 +1,24 @@
-"""Who is measured against whom."""
+"""All that runs while the benchmark does: servers, peers, and what they are asked."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from foretell.broker import free_port
 from foretell.bundle import MODEL_FILE
 from foretell.client.channel import Stubs
+from foretell.ports import free_port
 from foretell.predictor import Predictor, open_session
 from foretell.v1 import prediction_pb2
 from onnxruntime import InferenceSession
 
-from benchmarks.serving import load, model, turns
-from benchmarks.serving.duel import Duel
+from benchmarks.serving import model, turns
+from benchmarks.serving.peers.environments import http_bulk, kserve, mlserver
 from benchmarks.serving.servers import Server, foretell, running
 
-IN_FLIGHT = 32
-FLOOD = 256
 BATCHES = (1, 32, 256, 4096, 100_000)
 CANDIDATES = 64
 
@@ -40,10 +37,13 @@ class Field:
     predictor: Predictor
     fresh: list[bytes]
     batches: dict[int, bytes]
+    registry: Path
+    peers: tuple[Server, ...]
+    http: Server | None
 
     @classmethod
     def start(cls, stack: ExitStack, bundle: Path, scratch: Path, *, peers: bool) -> Self:
-        """Start the servers; `stack` stops them."""
+        """Start the servers; `stack` stops them. With `peers`, also those of other projects."""
         registry = scratch / "registry"
         manifest = model.publish(bundle, registry)
         fresh = model.requests(model.made_up(_FRESH, seed=10))
@@ -60,106 +60,11 @@ class Field:
             Predictor.load(bundle),
             fresh,
             batches,
-        )
-
-
-def duels(field: Field, seconds: float) -> Iterator[Duel]:
-    """Yield every comparison."""
-    yield from _unary(field, seconds)
-    yield from _streams(field, seconds)
-    yield from _batches(field, seconds)
-
-
-def _unary(field: Field, seconds: float) -> Iterator[Duel]:
-    ours, echo, fresh = field.foretell, field.echo, field.fresh
-    repeated = fresh[:1]
-    yield Duel(
-        "unary, never seen before",
-        "calls/s",
-        turns.unary(field.without_cache, fresh, IN_FLIGHT, seconds),
-        "echo",
-        turns.unary(echo, fresh, IN_FLIGHT, seconds),
-        at_least=0.75,
-    )
-    yield Duel(
-        "unary, repeated",
-        "calls/s",
-        turns.unary(ours, repeated, IN_FLIGHT, seconds),
-        "echo",
-        turns.unary(echo, repeated, IN_FLIGHT, seconds),
-        at_least=1.1,
-    )
-    yield Duel(
-        "unary, repeated",
-        "calls/s",
-        turns.unary(ours, repeated, IN_FLIGHT, seconds),
-        "echo of bytes",
-        turns.unary(field.bytes_echo, repeated, IN_FLIGHT, seconds),
-    )
-    saturation = _Saturation(echo, fresh)
-    yield Duel(
-        "unary p99 at half of saturation",
-        "ms",
-        turns.latency_at(field.without_cache, fresh, saturation.half, seconds),
-        "echo",
-        turns.latency_at(echo, fresh, saturation.half, seconds),
-        at_most=1.4,
-    )
-
-
-class _Saturation:
-    """Knows, once it was asked, how many calls per second a server answers at most."""
-
-    def __init__(self, server: Server, bodies: list[bytes]) -> None:
-        self._target = load.Target(server.port, f"{turns.PREDICTION}/Predict")
-        self._bodies = bodies
-        self._half: float | None = None
-
-    def half(self) -> float:
-        """Return half of it."""
-        if self._half is None:
-            seen = load.unary(self._target, self._bodies, in_flight=IN_FLIGHT, seconds=3)
-            self._half = seen.answers / seen.seconds / 2
-        return self._half
-
-
-def _streams(field: Field, seconds: float) -> Iterator[Duel]:
-    kinds = (
-        ("flood, never seen before", field.without_cache, field.fresh, FLOOD, 0.9),
-        ("flood, repeated", field.foretell, field.fresh[:1], FLOOD, 0.9),
-        ("ping-pong, never seen before", field.without_cache, field.fresh, 1, None),
-        ("ping-pong, repeated", field.foretell, field.fresh[:1], 1, None),
-    )
-    for name, server, bodies, in_flight, at_least in kinds:
-        yield Duel(
-            f"stream, {name}",
-            "messages/s",
-            turns.stream(server, bodies, in_flight, seconds),
-            "echo",
-            turns.stream(field.echo, bodies, in_flight, seconds),
-            at_least=at_least,
-        )
-
-
-def _batches(field: Field, seconds: float) -> Iterator[Duel]:
-    for rows, body in field.batches.items():
-        ours = turns.batches(field.foretell, body, rows, seconds)
-        yield Duel(
-            f"batch of {rows:,}",
-            "rows/s",
-            ours,
-            "echo",
-            turns.batches(field.echo, body, rows, seconds),
-        )
-        numbers, codes = model.encoded(field.predictor, model.made_up(rows, rows))
-        chunk = turns.best_chunk(field.session, numbers[:8192], codes[:8192])
-        yield Duel(
-            f"batch of {rows:,}",
-            "rows/s",
-            ours,
-            f"the graph alone, {min(chunk, rows)} rows a run",
-            turns.raw_onnx(field.session, numbers, codes, chunk, seconds),
-            at_least=0.8 if rows == 4096 else None,
+            registry,
+            tuple(map(stack.enter_context, (kserve(bundle), mlserver(bundle, scratch))))
+            if peers
+            else (),
+            stack.enter_context(http_bulk(bundle, scratch)) if peers else None,
         )
 
 

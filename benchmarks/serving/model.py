@@ -7,6 +7,7 @@ graph is what `foretell train` makes of it.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from foretell.registry import FolderRegistry
 from foretell.schema import Schema
 from foretell.schema_file import load_schema
 from foretell.v1 import common_pb2, prediction_pb2
+from foretell_server.inference import service_pb2
 from foretell_trainer.snapshot import snapshot_from_files
 from foretell_trainer.training import FitSettings, train
 
@@ -107,6 +109,30 @@ def batch_request(rows: Rows) -> bytes:
             common_pb2.Column(name="payload_bytes", numbers=_numbers(rows.payload_bytes)),
         ],
     ).SerializeToString()
+
+
+def json_request(rows: Rows) -> bytes:
+    """Return the same as JSON, an object for each row."""
+    items = [
+        {
+            "function": rows.function[i],
+            "node": rows.node[i],
+            "argument": float(rows.argument[i]),
+            "payload_bytes": float(rows.payload_bytes[i]),
+        }
+        for i in range(len(rows))
+    ]
+    return json.dumps({"items": items}).encode()
+
+
+def tensor_request(predictor: Predictor, rows: Rows) -> bytes:
+    """Return the graph's own inputs as a ModelInferRequest, serialized."""
+    numbers, codes = encoded(predictor, rows)
+    request = service_pb2.ModelInferRequest(model_name=WORKLOAD)
+    for name, kind, values in (("numbers", "FP64", numbers), ("categories", "INT64", codes)):
+        request.inputs.add(name=name, datatype=kind, shape=values.shape)
+        request.raw_input_contents.append(values.tobytes())
+    return request.SerializeToString()
 
 
 def encoded(predictor: Predictor, rows: Rows) -> tuple[Numbers, Codes]:

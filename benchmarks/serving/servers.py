@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import grpc
 import psutil
-from foretell.broker import free_port
+from foretell.ports import free_port
 
 STARTS_WITHIN_S = 120
 NO_BROKER = "redis://127.0.0.1:1/0"

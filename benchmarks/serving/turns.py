@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import statistics
 import time
@@ -17,6 +18,7 @@ from benchmarks.serving.duel import Sample, Turn
 from benchmarks.serving.servers import Server
 
 PREDICTION = "/foretell.v1.PredictionService"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 CHUNKS = (16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -66,8 +68,10 @@ def latency_at(
 
 def batches(server: Server, body: bytes, rows: int, seconds: float) -> Turn:
     """PredictBatch calls, one after the other; the value is rows per second."""
-    call = _batch_call(server)
+    return _rows_per_second(server, _batch_call(server), body, rows, seconds)
 
+
+def _rows_per_second(server: Server, call: Any, body: bytes, rows: int, seconds: float) -> Turn:  # noqa: ANN401
     def turn() -> Sample:
         before, began, count = server.cpu_s(), time.perf_counter(), 0
         while count == 0 or time.perf_counter() - began < seconds:
@@ -77,6 +81,34 @@ def batches(server: Server, body: bytes, rows: int, seconds: float) -> Turn:
         return Sample(rows * count / spent, 1e6 * (server.cpu_s() - before) / (rows * count))
 
     return turn
+
+
+def infer(server: Server, bodies: Sequence[bytes], in_flight: int, seconds: float) -> Turn:
+    """ModelInfer calls of the Open Inference Protocol, so many in flight."""
+    target = load.Target(server.port, INFER)
+    return throughput(
+        server, lambda: load.unary(target, bodies, in_flight=in_flight, seconds=seconds)
+    )
+
+
+def infer_batches(server: Server, body: bytes, rows: int, seconds: float) -> Turn:
+    """ModelInfer calls, one after the other; the value is rows per second."""
+    return _rows_per_second(server, server.channel().unary_unary(INFER), body, rows, seconds)
+
+
+def http_latency(server: Server, bodies: Sequence[bytes], seconds: float) -> Turn:
+    """POSTs over one connection, one after the other; the value is the median in milliseconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+
+    def call(body: bytes) -> None:
+        headers = {"content-type": "application/json"}
+        connection.request("POST", "/predict/bulk", body, headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise ConnectionError(f"HTTP status {response.status}: {response.read()!r}")
+        response.read()
+
+    return latency(call, bodies, seconds)
 
 
 def batch_latency(server: Server, bodies: Sequence[bytes], seconds: float) -> Turn:

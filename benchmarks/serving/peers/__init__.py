@@ -1,0 +1,1 @@
+"""Servers of other projects with the same graph, each in an environment of its own."""
