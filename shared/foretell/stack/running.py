@@ -8,8 +8,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from foretell.broker import EmbeddedBroker, free_port
-from foretell.errors import ForetellError
+from foretell.broker import EmbeddedBroker
+from foretell.errors import ForetellError, Unavailable
+from foretell.ports import free_port, why_not_bound
 from foretell.settings import ENV_PREFIX, Settings
 from foretell.stack.folder import StateFolder
 from foretell.stack.news import News, Tell
@@ -69,8 +70,13 @@ class Stack:
     def start(self) -> None:
         """Start the broker, then worker and server together, and wait until both are ready.
 
-        Raises Unavailable when one of them does not start; the others are stopped.
+        Raises Unavailable when one of them does not start; the others are stopped. A port that
+        is taken is said before anything is started.
         """
+        if self.port and not self.host.startswith("unix:"):
+            why = why_not_bound(self.host, self.port)
+            if why:
+                raise Unavailable(f"port {self.port}", why)
         self.folder.logs.mkdir(parents=True, exist_ok=True)
         try:
             self._broker.start()

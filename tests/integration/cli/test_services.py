@@ -160,9 +160,21 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         # What was accepted, before the stop too, gets into the store.
         stored = StoredRows(state / "data", "render")
         assert max(stored.until(153, PATIENCE_S)) == 153
+        # Nor does a kill of `up` itself leave anything behind.
         children = psutil.Process(process.pid).children(recursive=True)
-        assert interrupt(process)[0] == 0
+        assert len(children) >= 5
+        process.kill()
         assert left_of(children) == []
+
+
+def test_up_says_at_once_that_its_port_is_taken(tmp_path: Path) -> None:
+    """Before anything is started, in one line; no state is left."""
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as taken:
+        port = taken.server_address[1]
+        refused = foretell("up", "--state", "state", "--port", port, cwd=tmp_path)
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: port {port} is unavailable: another program listens")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_ctrl_c_cuts_off_what_is_in_flight(trained: Trained, tmp_path: Path) -> None:
