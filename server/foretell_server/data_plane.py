@@ -51,7 +51,8 @@ class DataPlane:
         self.max_rows = max_rows
         self._max_answer_bytes = max_answer_bytes
         # Unique over processes and restarts without asking anybody.
-        self._prefix = secrets.token_hex(6)
+        self.prefix = secrets.token_hex(6)
+        """What the names of all its answers begin with."""
         self._numbers = itertools.count(1)
 
     def predict(self, bundle: LiveBundle, question: Question) -> Answers:
@@ -98,7 +99,7 @@ class DataPlane:
 
     def new_name(self) -> str:
         """Return a name that no other answer has."""
-        return f"{self._prefix}-{next(self._numbers):x}"
+        return f"{self.prefix}-{next(self._numbers):x}"
 
 
 def _answer(bundle: LiveBundle, plan: Plan, encoded: Encoded, name: str) -> Answers:

@@ -23,6 +23,7 @@ from foretell_server.data_plane import DataPlane, Question
 from foretell_server.error_edge import Answer, decoded
 from foretell_server.hot_swap import HotSwap
 from foretell_server.options import Options
+from foretell_server.recent import RecentAnswers
 from foretell_server.shelf import LiveBundle, Shelf
 
 _CORRELATION_ID = bytes([prediction_pb2.PredictRequest.CORRELATION_ID_FIELD_NUMBER << 3 | 2])
@@ -31,6 +32,8 @@ _CORRELATION_ID = bytes([prediction_pb2.PredictRequest.CORRELATION_ID_FIELD_NUMB
 class Asked(NamedTuple):
     """A row that is on its way through the graph."""
 
+    raw: bytes
+    """The request."""
     key: bytes
     """The request without its correlation id; empty when its answer is not to be kept."""
     question: Question
@@ -46,17 +49,25 @@ class Asked(NamedTuple):
 class HotPath:
     """Answers single rows. Used on the event loop."""
 
-    def __init__(self, shelf: Shelf, swap: HotSwap, plane: DataPlane, cache: AnswerCache) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        swap: HotSwap,
+        plane: DataPlane,
+        cache: AnswerCache,
+        recent: RecentAnswers,
+    ) -> None:
         self._shelf = shelf
         self._swap = swap
         self._plane = plane
         self._cache = cache
+        self._recent = recent
         self._batcher = RowBatcher()
 
     def cached(self, raw: bytes) -> Answer | None:
         """Return the answer to a request that repeats, under a name of its own."""
         kept = self._cache.get(raw[correlation_end(raw) :])
-        return None if kept is None else self._named(kept)
+        return None if kept is None else self._named(kept, raw)
 
     async def predict(self, raw: bytes) -> Answer:
         """Return the answer to a request that the cache does not have."""
@@ -78,7 +89,7 @@ class HotPath:
         end = correlation_end(raw)
         # A correlation id in another place would be kept with the answer, for anybody.
         key = raw[end:] if bool(end) == bool(request.correlation_id) else b""
-        return self._send(key, bundle, prediction.question(request), exact=bool(version))
+        return self._send(raw, key, bundle, prediction.question(request), exact=bool(version))
 
     async def finish(self, asked: Asked) -> Answer:
         """Return the answer once the row has come through the graph."""
@@ -90,15 +101,17 @@ class HotPath:
             instead = self._swap.quarantine(asked.bundle, error)
             if instead is None or asked.exact:
                 raise
-            again = self._send(asked.key, instead, asked.question, exact=False)
+            again = self._send(asked.raw, asked.key, instead, asked.question, exact=False)
             return await self.finish(again)
         return self._answer(asked, outputs)
 
-    def _send(self, key: bytes, bundle: LiveBundle, question: Question, *, exact: bool) -> Asked:
+    def _send(
+        self, raw: bytes, key: bytes, bundle: LiveBundle, question: Question, *, exact: bool
+    ) -> Asked:
         answer = _compiled(bundle, question.options)
         row = bundle.predictor.encoder.encode_row(question.features)
         outputs = self._batcher.ask(bundle.predictor, row)
-        return Asked(key, question, exact, bundle, bundle.life, answer, row, outputs)
+        return Asked(raw, key, question, exact, bundle, bundle.life, answer, row, outputs)
 
     def _answer(self, asked: Asked, outputs: RowOutputs) -> Answer:
         bundle = asked.bundle
@@ -112,11 +125,13 @@ class HotPath:
         kept = Kept(body, bundle.workload, bundle.version, asked.life)
         if asked.key:
             self._cache.put(asked.key, kept)
-        return self._named(kept)
+        return self._named(kept, asked.raw)
 
-    def _named(self, kept: Kept) -> Answer:
+    def _named(self, kept: Kept, raw: bytes) -> Answer:
         body, workload, version, _ = kept
-        return Answer(named(body, self._plane.new_name()), workload, version)
+        name = self._plane.new_name()
+        self._recent.keep(name, raw)
+        return Answer(named(body, name), workload, version)
 
 
 def correlation_end(raw: bytes) -> int:

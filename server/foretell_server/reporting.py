@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,10 @@ ObservationJson = Mapping[str, Any]
 """An observation in the JSON form of `foretell.observation.Observation`, right or wrong."""
 
 
+FeaturesOf = Callable[[str, str], Mapping[str, Any] | None]
+"""Returns the features that a workload's prediction was asked with, by its id; None if unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of one observation: accepted, or rejected for these reasons."""
@@ -31,8 +35,9 @@ class Verdict:
 class Reporter:
     """Takes observations. Blocking: runs in a thread."""
 
-    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int) -> None:
+    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int, recall: FeaturesOf) -> None:
         self._schemas = schemas
+        self._recall = recall
         self._outbox = outbox
         self._max_rows = max_rows
         self._checkers: dict[str, tuple[float, ObservationChecker]] = {}
@@ -51,6 +56,7 @@ class Reporter:
             count = len(observations)
             message = f"{count} are more than the {self._max_rows} that one call may have"
             raise InvalidInput([Violation("observations", str(count), message)])
+        observations = [self._filled(observation) for observation in observations]
         verdicts = [self._verdict(observation) for observation in observations]
         by_workload: dict[str, list[ObservationJson]] = {}
         for observation in observations:
@@ -58,6 +64,17 @@ class Reporter:
         for workload, batch in by_workload.items():
             self._outbox.ingest(workload, batch)
         return verdicts
+
+    def _filled(self, observation: ObservationJson) -> ObservationJson:
+        """Return an observation with the features that its prediction was asked with.
+
+        Without any of its own, that is; as it is when the prediction is not known any more.
+        """
+        name = str(observation["prediction_id"])
+        if not name or observation["features"]:
+            return observation
+        features = self._recall(str(observation["workload"]), name)
+        return observation if features is None else {**observation, "features": features}
 
     def _verdict(self, observation: ObservationJson) -> Verdict:
         name = str(observation["id"])

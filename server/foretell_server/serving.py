@@ -19,6 +19,7 @@ from foretell.settings import Settings
 from foretell_server.auth import Gate
 from foretell_server.cache import AnswerCache
 from foretell_server.control_plane import ControlPlane
+from foretell_server.converters.recall import Recall
 from foretell_server.data_plane import DataPlane
 from foretell_server.decisions import DecisionService
 from foretell_server.drain import Drain
@@ -30,6 +31,7 @@ from foretell_server.inference.service import InferenceService
 from foretell_server.listening import listen, server_options
 from foretell_server.outbox import Outbox
 from foretell_server.promotions import Promotions
+from foretell_server.recent import RecentAnswers
 from foretell_server.reporting import Reporter
 from foretell_server.room import BEYOND, Room
 from foretell_server.schemas import Schemas
@@ -45,6 +47,9 @@ from foretell_server.threads import in_thread
 _log = get_logger(__name__)
 
 BLOCKING_THREADS = 8
+
+ANSWERS_FOLDER = ".answers"
+"""Where, in the registry, recent answers are kept: no workload has such a name."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,14 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         plane = DataPlane(settings.max_rows_per_call, settings.max_message_bytes)
         cache = AnswerCache(settings.cache_entries)
         cache.show(meters)
-        rows = HotPath(shelf, swap, plane, cache)
+        recent = RecentAnswers(
+            settings.answers or settings.registry / ANSWERS_FOLDER,
+            plane.prefix,
+            most_bytes=settings.answers_kept_bytes,
+            kept_s=settings.answers_kept_s,
+        )
+        stack.callback(recent.close)
+        rows = HotPath(shelf, swap, plane, cache, recent)
         meters.show(
             Reading(
                 "foretell_queue_depth",
@@ -135,7 +147,9 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
                 shelf, swap, plane, predicting, drain, rows, meters
             ),
             "foretell.v1.ObservationService": ObservationService(
-                Reporter(schemas, outbox, settings.max_rows_per_call), blocking, drain
+                Reporter(schemas, outbox, settings.max_rows_per_call, Recall(recent)),
+                blocking,
+                drain,
             ),
             "foretell.v1.DecisionService": DecisionService(
                 shelf,
@@ -182,7 +196,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
 
         await swap.reconcile()
         await server.start()
-        for work in (swap.follow(), swap.listen(jobs.listen)):
+        for work in (swap.follow(), swap.listen(jobs.listen), recent.follow(blocking)):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         yield Serving(
             port,

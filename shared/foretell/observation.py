@@ -19,6 +19,10 @@ Outcome = Literal["completed", "timeout", "out_of_memory", "cancelled", "failed"
 MOST_AHEAD = timedelta(days=1)
 """Clocks differ, and time zones are mistaken; what is further ahead was not measured."""
 
+UNKNOWN_PREDICTION = (
+    "this answer is not known, or not any more: report the outcome with the features"
+)
+
 
 class Observation(BaseModel):
     """One run of a workload. Its JSON is the form in which it travels to the trainer."""
@@ -74,7 +78,11 @@ class ObservationChecker:
             ended = observation.time.isoformat()
             message = f"{ended} is more than a day in the future; a run is reported when it ended"
             found.append(Violation("time", ended, message))
-        found += self._encoder.violations(observation.features)
+        if observation.prediction_id and not observation.features:
+            # What is known by its prediction has its features by now.
+            found.append(Violation("prediction_id", observation.prediction_id, UNKNOWN_PREDICTION))
+        else:
+            found += self._encoder.violations(observation.features)
         found += self._measured("metrics", observation.metrics)
         found += self._measured("lower_bounds", observation.lower_bounds)
         if observation.outcome == "completed" and not observation.metrics:

@@ -126,6 +126,20 @@ class Settings(BaseSettings):
     tls_key_file: Path | None = Field(
         default=None, description="PEM file of the certificate's key."
     )
+    answers: Path | None = Field(
+        default=None,
+        description="Folder where servers keep what was asked lately; not set: in the registry.",
+    )
+    answers_kept_s: float = Field(
+        default=24 * 3600.0,
+        gt=0,
+        description="How long an outcome may come after its answer with the prediction id alone.",
+    )
+    answers_kept_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="How much is kept for that, in bytes, by all servers; 0 keeps nothing.",
+    )
     gate_margin: float = Field(
         default=0.05,
         ge=0,

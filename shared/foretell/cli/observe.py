@@ -49,6 +49,9 @@ def observe(
 ) -> None:
     """Report one run by flags, or many from a file of JSON Lines.
 
+    With --prediction-id the features need not be given again: for a day, or as long as its setting
+    says, the server knows what it was asked.
+
     A line of the file has features, metrics, and if you like id, time, outcome and the other
     fields of an observation. Exits with 1 when the server rejects any of them.
 
@@ -60,15 +63,15 @@ def observe(
     """
     from foretell.cli.connection import connect
 
-    if (file is None) == (not sets):
-        raise click.UsageError("give either --set and --metric, or --file")
+    if (file is None) == (not (sets or prediction_id)):
+        raise click.UsageError("give either --set or --prediction-id, and --metric; or --file")
     with connect(server.pop("address"), **server) as client:
         if file is not None:
             found = client.report(_from_lines(file, workload))
         else:
             observation = {
                 "workload": workload,
-                "features": read_features(client, workload, sets),
+                "features": read_features(client, workload, sets) if sets else {},
                 "metrics": _numbers("--metric", metrics),
                 "lower_bounds": _numbers("--at-least", bounds),
                 "outcome": outcome,

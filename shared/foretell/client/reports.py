@@ -32,8 +32,9 @@ def report_requests(
 ) -> Iterator[observation_pb2.ReportRequest]:
     """Pack observations into requests.
 
-    A mapping without an id or a time gets a random id and the time of the call. InvalidInput
-    names what is no observation.
+    A mapping without an id or a time gets a random id and the time of the call; one that has a
+    prediction id and no features gets the prediction id, so that the outcome of an answer is one
+    observation, however often it is reported. InvalidInput names what is no observation.
     """
     rest = iter(observations)
     first = 0
@@ -54,7 +55,8 @@ def report_requests(
 def _observation(given: Observation | Mapping[str, Any], path: str) -> Observation:
     if isinstance(given, Observation):
         return given
-    fields = {"id": str(uuid.uuid4()), "time": datetime.now(UTC), **given}
+    by_prediction = "" if given.get("features") else str(given.get("prediction_id") or "")
+    fields = {"id": by_prediction or str(uuid.uuid4()), "time": datetime.now(UTC), **given}
     for name in ("features", "metrics", "lower_bounds"):
         if isinstance(fields.get(name), Mapping):
             fields[name] = {key: _plain(value) for key, value in fields[name].items()}

@@ -14,13 +14,14 @@ import grpc
 import pytest
 import redis
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK
+from foretell.client import Client
 from foretell.observation import Observation
 from foretell.v1 import observation_pb2
 from foretell_trainer.messages import check_messages
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.bundles import toy_schema
-from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer
+from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 
 
 @pytest.fixture
@@ -107,6 +108,52 @@ def test_bad_observation_is_rejected_alone_and_kept(
     assert bad.rejection.message
     sent = [o["id"] for message in queued(broker) for o in message["observations"]]
     assert sorted(sent) == sorted(["good", bad.observation_id])
+
+
+def test_outcome_by_prediction_id(
+    reporting: RunningServer, start_server: StartServer, broker: str
+) -> None:
+    """An outcome with only its answer's id has the answer's features: of an answer from the
+    cache, of a stream and of another process too; answers that repeat are apart."""
+    ids = [reporting.predict(size).prediction_id for size in (5.0, 5.0, 6.0)]
+    assert len(set(ids)) == 3
+    streamed = reporting.stubs.prediction.PredictStream(
+        iter([toy_request(7.0, correlation_id="first")]), timeout=WAIT_S
+    )
+    ids += [answer.prediction.prediction_id for answer in streamed]
+    with Client(reporting.address) as client:
+        outcomes = [
+            {"workload": "toy", "prediction_id": name, "metrics": {"seconds": 1.0}} for name in ids
+        ]
+        assert not client.report(outcomes).rejected
+        reporting.stop()
+    other = start_server(broker_url=broker)
+    with Client(other.address) as client:
+        killed = {"outcome": "timeout", "lower_bounds": {"seconds": 9.0}}
+        last = client.report([{"workload": "toy", "prediction_id": ids[2], **killed}])
+        assert not last.rejected
+    stored = [o for message in queued(broker) for o in message["observations"]]
+    assert [o["features"] for o in stored] == [
+        {"size": size, "kind": "big"} for size in (5.0, 5.0, 6.0, 7.0, 6.0)
+    ]
+    assert [o["id"] for o in stored] == [*ids, ids[2]]
+
+
+def test_outcome_of_an_answer_that_is_not_known(reporting: RunningServer, broker: str) -> None:
+    """An id that nobody gave rejects an outcome without features, in the server and in the
+    trainer, and says why; one with features is accepted."""
+    mine = reporting.predict().prediction_id
+    unknown = [
+        observed(name, features={}, prediction_id=name) for name in ("0a1b-1", "../x-1", "x")
+    ]
+    for rejected in report(reporting, *unknown):
+        assert [v.field for v in rejected.rejection.violations] == ["prediction_id"]
+        assert "report the outcome with the features" in rejected.rejection.message
+    (sent,) = queued(broker)
+    checked = check_messages(toy_schema(), sent["observations"])
+    assert (len(checked.observations), len(checked.rejected)) == (0, 3)
+    (accepted,) = report(reporting, observed("whole", prediction_id=mine))
+    assert not accepted.HasField("rejection")
 
 
 def test_server_and_trainer_reject_the_same(reporting: RunningServer, broker: str) -> None:
