@@ -10,8 +10,8 @@ from foretell.schema import Catalog, Feature, Metric, Schema
 
 from tests.unit.engine.synthetic import Workload
 
-RUN, DESCRIBED = 24, 8
-ROWS = 960
+RUN, DESCRIBED = 16, 8
+ROWS = 640
 SCHEMA = Schema(
     workload="described",
     features=(
