@@ -205,6 +205,18 @@ def test_registry_that_disappears_changes_nothing(server: RunningServer) -> None
     assert server.predict().provenance.bundle_version == new
 
 
+def test_a_bundle_that_is_deleted_under_the_server_goes_on_answering(
+    server: RunningServer,
+) -> None:
+    """What is loaded needs its files no more; the registry without them changes nothing."""
+    version = server.serving.shelf.live["toy"].version
+    shutil.rmtree(server.registry / "toy" / "bundles" / version)
+    server.look()
+    assert server.predict(7.0).provenance.bundle_version == version
+    after = server.publish(shift=1.0)
+    assert server.predict(7.0).provenance.bundle_version == after
+
+
 def test_broken_aliases_of_one_workload_do_not_stop_the_others(server: RunningServer) -> None:
     """A workload whose aliases cannot be read is left as it is; other workloads go on."""
     other = server.publish(schema=toy_schema("another"))

@@ -1,0 +1,103 @@
+"""Rows that wait at the same time are run together; each gets its own answer or error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foretell.encoding import EncodedRow
+from foretell.predictor import Predictor, RowOutputs
+from foretell_server.batching import MOST_ROWS, RowBatcher
+
+from tests.bundles import tiny_bundle
+
+
+class Counted:
+    """A predictor that notes how many rows each run has, and fails on some."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.runs: list[int] = []
+
+    def run_rows(self, rows: Sequence[EncodedRow]) -> list[RowOutputs]:
+        """Run rows; a row whose first number is negative fails them all."""
+        self.runs.append(len(rows))
+        if any(row.numbers[0] < 0 for row in rows):
+            raise RuntimeError("the graph fails")
+        return self._predictor.run_rows(rows)
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> Any:  # noqa: ANN401 -- stands for a Predictor
+    """A tiny bundle, loaded, whose runs are counted."""
+    tiny_bundle(tmp_path / "bundle")
+    return Counted(Predictor.load(tmp_path / "bundle"))
+
+
+def row(size: float) -> EncodedRow:
+    """Return an encoded toy."""
+    return EncodedRow([size, 0.0], [0, -1], ())
+
+
+def test_rows_that_come_together_are_run_together(predictor: Any) -> None:  # noqa: ANN401
+    """Rows of one pass of the loop share a run, in their order, up to a most."""
+
+    async def ask() -> list[RowOutputs]:
+        batcher = RowBatcher()
+        sizes = range(1, MOST_ROWS + 4)
+        return await asyncio.gather(*(batcher.ask(predictor, row(float(s))) for s in sizes))
+
+    answers = asyncio.run(ask())
+    assert predictor.runs == [MOST_ROWS, 3]
+    locations = [answer.location[0] for answer in answers]
+    assert locations == sorted(locations)
+    assert len(set(locations)) == len(locations)
+
+
+def test_a_row_that_fails_fails_alone(predictor: Any) -> None:  # noqa: ANN401
+    """When a run fails, each of its rows is run by itself, and only the bad one hears of it."""
+
+    async def ask() -> list[Any]:
+        batcher = RowBatcher()
+        asked = [batcher.ask(predictor, row(size)) for size in (1.0, -1.0, 2.0)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    good, bad, also_good = asyncio.run(ask())
+    assert isinstance(bad, RuntimeError)
+    assert isinstance(good, RowOutputs)
+    assert isinstance(also_good, RowOutputs)
+    assert predictor.runs == [3, 1, 1, 1]
+
+
+def test_rows_of_callers_that_have_gone_are_not_run(predictor: Any) -> None:  # noqa: ANN401
+    """A row whose caller cancelled while it waited costs nothing."""
+
+    async def ask() -> RowOutputs:
+        batcher = RowBatcher()
+        gone = batcher.ask(predictor, row(1.0))
+        stays = batcher.ask(predictor, row(2.0))
+        gone.cancel()
+        return await stays
+
+    assert asyncio.run(ask()).location
+    assert predictor.runs == [1]
+
+
+def test_each_bundle_runs_its_own_rows(predictor: Any) -> None:  # noqa: ANN401
+    """During a swap rows of two bundles may wait together; none is run by the other."""
+
+    async def ask(other: Any) -> None:  # noqa: ANN401
+        batcher = RowBatcher()
+        await asyncio.gather(
+            batcher.ask(predictor, row(1.0)),
+            batcher.ask(other, row(2.0)),
+            batcher.ask(predictor, row(3.0)),
+        )
+
+    other = Counted(predictor._predictor)
+    asyncio.run(ask(other))
+    assert predictor.runs == [2]
+    assert other.runs == [1]
