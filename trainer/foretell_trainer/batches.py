@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -77,13 +77,16 @@ class Batch:
     """Arrow tables that enter the store in one transaction, and the rejections among them.
 
     ``observations`` has the columns `OBSERVATION_COLUMNS`; ``metrics`` has `METRIC_COLUMNS`
-    and refers to them by ``row``; ``rejections`` is ``rejected`` as `REJECTION_COLUMNS`.
+    and refers to them by ``row``; ``rejections`` is ``rejected`` and ``left_out`` as
+    `REJECTION_COLUMNS`.
     """
 
     observations: pa.Table
     metrics: pa.Table
     rejections: pa.Table
     rejected: tuple[RejectedRow, ...]
+    left_out: tuple[RejectedRow, ...] = ()
+    """Values that are not used, of observations that are."""
 
 
 @dataclass
@@ -120,15 +123,19 @@ class BatchBuilder:
         for name, value in lower_bounds.items():
             self._metrics.append((row, name, value, True))
 
-    def build(self, rejected: Sequence[RejectedRow] = ()) -> Batch:
+    def build(
+        self, rejected: Sequence[RejectedRow] = (), left_out: Sequence[RejectedRow] = ()
+    ) -> Batch:
         """Return what was added as Arrow tables, with the rejections beside it."""
+        partly = [replace(r, reason=f"left out, the rest is stored: {r.reason}") for r in left_out]
         return Batch(
             observations=_table(self._observations, OBSERVATION_COLUMNS),
             metrics=_table(self._metrics, METRIC_COLUMNS),
             rejections=_table(
-                [_rejection(self.workload, row) for row in rejected], REJECTION_COLUMNS
+                [_rejection(self.workload, row) for row in (*rejected, *partly)], REJECTION_COLUMNS
             ),
             rejected=tuple(rejected),
+            left_out=tuple(left_out),
         )
 
 

@@ -21,7 +21,8 @@ class IngestReport:
     """What became of the observations of one file or message.
 
     ``rows`` were read: ``stored`` are new, ``duplicates`` were known already, and each of
-    ``rejected`` says why it is not used.
+    ``rejected`` says why it is not used. ``left_out`` are single measurements that are not used,
+    of rows that are.
     """
 
     rows: int
@@ -30,6 +31,7 @@ class IngestReport:
     rejected: tuple[RejectedRow, ...]
     unused_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
+    left_out: tuple[RejectedRow, ...] = ()
 
 
 def ingest_file(store: Store, schema: Schema, path: Path) -> IngestReport:
@@ -50,6 +52,7 @@ def ingest_file(store: Store, schema: Schema, path: Path) -> IngestReport:
         rejected=checked.batch.rejected,
         unused_columns=checked.unused_columns,
         absent_columns=checked.absent_columns,
+        left_out=checked.batch.left_out,
     )
 
 
@@ -89,4 +92,5 @@ def merge_reports(reports: Sequence[IngestReport]) -> IngestReport:
         absent_columns=tuple(
             dict.fromkeys(name for report in reports for name in report.absent_columns)
         ),
+        left_out=tuple(row for report in reports for row in report.left_out),
     )

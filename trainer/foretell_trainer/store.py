@@ -243,7 +243,7 @@ def _append_observations(connection: duckdb.DuckDBPyConnection, batch: Batch) ->
 
 
 def _append_rejections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    if batch.rejected:
+    if len(batch.rejections):
         connection.register("batch_rejections", batch.rejections)
         connection.execute(
             "INSERT INTO rejected_observations (digest, workload, observation_id, source, line,"

@@ -31,7 +31,11 @@ _OUTCOMES = get_args(Outcome)
 
 @dataclass(frozen=True)
 class CheckedTable:
-    """A table's batch, and what was noticed on the way."""
+    """A table's batch, and what was noticed on the way.
+
+    A measurement that cannot be, such as a duration of 0, is left out and said in
+    ``batch.left_out``; its row is kept for what else it measured.
+    """
 
     batch: Batch
     rows: int
@@ -55,10 +59,10 @@ def check_table(schema: Schema, table: Table, default_time: datetime) -> Checked
     bounds = _lower_bounds(schema, table.columns)
     _refuse_unusable(schema, table, named, bounds)
     envelope = _Envelope.find(schema, table.columns)
-    complaints = _Complaints(len(table))
+    complaints, spoilt = _Complaints(len(table)), _Complaints(len(table))
     features = _features(schema, named, complaints)
-    measured = _metrics(schema, named, complaints)
-    reached = _metrics(schema, bounds, complaints)
+    measured = _metrics(schema, named, spoilt)
+    reached = _metrics(schema, bounds, spoilt)
     ids = envelope.ids(schema.workload, table, complaints)
     defaults: dict[str, Any] = {"observed_at": default_time}
     if "source" not in envelope.found:
@@ -67,17 +71,21 @@ def check_table(schema: Schema, table: Table, default_time: datetime) -> Checked
     builder = BatchBuilder(schema.workload)
     for row in range(len(table)):
         completed = meta[row].get("outcome", "completed") == "completed"
+        if complaints.why[row] or not (measured[row] or reached[row]):
+            complaints.why[row] += spoilt.why[row]
+            spoilt.why[row] = []
         if not complaints.why[row] and completed and not measured[row]:
             complaints.add(row, "a completed run measures at least one metric")
         if not complaints.why[row]:
             builder.add(ids[row], features=features(row), metrics=measured[row],
                         lower_bounds=reached[row], **meta[row])  # fmt: skip
     rejected = (*table.rejected, *_rejected_rows(table, ids, complaints))
+    left_out = _rejected_rows(table, ids, spoilt)
     known = {f.source_column for f in schema.features} | {m.source_column for m in schema.metrics}
     used = known | set(schema.number_names) | set(schema.category_names) | set(bounds)
     used |= set(schema.metric_names) | envelope.columns | _bound_columns(schema)
     return CheckedTable(
-        batch=builder.build(rejected),
+        batch=builder.build(rejected, left_out),
         rows=len(table) + len(table.rejected),
         unused_columns=tuple(name for name in table.columns if name not in used),
         absent_columns=_absent_columns(schema, named, bounds),

@@ -71,7 +71,7 @@ def evaluate(
         asked = (split, folds, family)
         report, rejected = _validate(workload, files, catalogs, registry, asked, quiet=as_json)
     else:
-        report, rejected = _evaluate(workload, files, registry, by, bundle)
+        report, rejected = _evaluate(workload, files, registry, by, bundle, quiet=as_json)
     output.print_rejections(rejected, quiet=as_json)
     if as_json:
         output.print_json({**report, "rejected": len(rejected)})
@@ -80,7 +80,13 @@ def evaluate(
 
 
 def _evaluate(
-    workload: str, files: list[Path], registry: Path | None, by: str | None, bundle: str | None
+    workload: str,
+    files: list[Path],
+    registry: Path | None,
+    by: str | None,
+    bundle: str | None,
+    *,
+    quiet: bool,
 ) -> tuple[dict[str, Any], list[str]]:
     from foretell_trainer.engine.evaluation import evaluate as compare
 
@@ -89,6 +95,7 @@ def _evaluate(
 
     predictor = load_predictor(open_registry(registry), workload, bundle)
     rows = read_measured(predictor, files)
+    output.print_left_out(rows.left_out, quiet=quiet)
     labels = {by: rows.labels(by)} if by is not None else None
     report = compare(predictor, predictor.schema, rows.encoded, rows.metrics, labels)
     return report, rows.rejected
@@ -122,6 +129,7 @@ def _validate(
         snapshot, found = snapshot_from_files(schema, files, Path(scratch))
         settings = FitSettings(family=family or schema.family)
         report = cross_validate(schema, snapshot, tables, split, settings, tell)
+    output.print_left_out(found.left_out, quiet=quiet)
     return report, [str(row) for row in found.rejected]
 
 

@@ -69,6 +69,7 @@ def ingest(
             f"already, {len(report.rejected)} rejected"
         )
         output.print_rejections(report.rejected)
+        output.print_left_out(report.left_out)
     for table in tables:
         click.echo(f"catalog {table.catalog}: {table.added} added, {table.changed} changed")
     click.echo(f"next: foretell retrain {found.schema.workload} --wait")
@@ -111,6 +112,7 @@ def _as_json(
                     {"source": r.source, "line": r.line, "reason": r.reason}
                     for r in report.rejected
                 ],
+                "left_out": [str(row) for row in report.left_out],
             }
             for path, report in zip(files, reports, strict=True)
         ],

@@ -30,6 +30,8 @@ class MeasuredRows:
     """[n, M], NaN where not measured."""
     rejected: list[str]
     """The other rows, and why they cannot be used."""
+    left_out: list[str]
+    """Measurements that cannot be, of rows that are used for what else was measured."""
 
     def labels(self, column: str) -> list[str | None]:
         """Return the texts of a column of the files; NotFound when they have none of the name."""
@@ -52,14 +54,16 @@ def read_measured(predictor: Predictor, files: Sequence[Path]) -> MeasuredRows:
     warn_of_absent(absent_columns(predictor.schema, table.columns))
     encoded, wrong = predictor.encoder.encode_table(table.columns)
     metrics, mismeasured = metric_values(predictor.schema, table.columns)
-    rejected = [str(row) for row in table.rejected]
-    bad: set[int] = set()
-    for rejection in (*wrong, *mismeasured):
-        bad.add(rejection.row)
-        why = "; ".join(map(str, rejection.violations))
-        rejected.append(f"{table.source}:{table.lines[rejection.row]}: {why}")
+    bad = {rejection.row for rejection in wrong}
     measured = np.flatnonzero(np.isfinite(metrics).any(axis=1)).tolist()
     kept = [i for i in measured if i not in bad]
+    used = set(kept)
+    rejected = [str(row) for row in table.rejected]
+    left_out: list[str] = []
+    for rejection in (*wrong, *mismeasured):
+        why = "; ".join(map(str, rejection.violations))
+        said = left_out if rejection.row in used else rejected
+        said.append(f"{table.source}:{table.lines[rejection.row]}: {why}")
     if not kept:
         names = ", ".join(metric.source_column for metric in predictor.schema.metrics)
         first = f"; the first row: {rejected[0]}" if rejected else ""
@@ -68,7 +72,7 @@ def read_measured(predictor: Predictor, files: Sequence[Path]) -> MeasuredRows:
     chosen = Encoded(
         encoded.numbers[kept], encoded.categories[kept], tuple(encoded.unknown[i] for i in kept)
     )
-    return MeasuredRows(table, kept, chosen, metrics[kept], rejected)
+    return MeasuredRows(table, kept, chosen, metrics[kept], rejected, left_out)
 
 
 def _label(value: Any) -> str | None:  # noqa: ANN401 -- whatever a file holds

@@ -113,13 +113,23 @@ def duration(seconds: float) -> str:
 
 def print_rejections(rejected: Sequence[object], *, quiet: bool = False) -> None:
     """Print how many rows were not used, and why the first of them were not."""
-    if quiet or not rejected:
-        return
-    click.echo(f"{len(rejected)} rows rejected:", err=True)
-    for row in rejected[:FIRST_REJECTIONS]:
+    if not quiet:
+        _print_first("rows rejected", rejected)
+
+
+def print_left_out(left_out: Sequence[object], *, quiet: bool = False) -> None:
+    """Print how many rows are used without some of their measurements, and the first of them."""
+    if not quiet:
+        _print_first("rows have measurements that cannot be and are left out", left_out)
+
+
+def _print_first(what: str, rows: Sequence[object]) -> None:
+    if rows:
+        click.echo(f"{len(rows)} {what}:", err=True)
+    for row in rows[:FIRST_REJECTIONS]:
         click.echo(f"  {row}", err=True)
-    if len(rejected) > FIRST_REJECTIONS:
-        click.echo(f"  and {len(rejected) - FIRST_REJECTIONS} more", err=True)
+    if len(rows) > FIRST_REJECTIONS:
+        click.echo(f"  and {len(rows) - FIRST_REJECTIONS} more", err=True)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401, PLR0911 -- JSON is any of these

@@ -83,6 +83,7 @@ def prequential(
         columns = read_snapshot(snapshot, schema)
         points = list(replay(schema, columns, tables, settings, every=every, progress=tell))
     output.print_rejections(found.rejected, quiet=as_json)
+    output.print_left_out(found.left_out, quiet=as_json)
     if as_json:
         told = {"workload": schema.workload, "family": settings.family, "every": every}
         output.print_json({**told, "points": [asdict(point) for point in points]})

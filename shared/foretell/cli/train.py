@@ -132,6 +132,7 @@ def _train(
         tables, reports = catalogs_from_files(schema, catalogs)
         snapshot, report = snapshot_from_files(schema, files, Path(scratch) / "snapshot")
         output.print_rejections(report.rejected, quiet=quiet)
+        output.print_left_out(report.left_out, quiet=quiet)
         if not snapshot.rows:
             first = f", the first because: {report.rejected[0]}" if report.rejected else ""
             why = f"none of {report.rows} rows can be trained on{first}"
@@ -193,6 +194,7 @@ def _as_json(result: _Result, place: FolderRegistry, seconds: float) -> dict[str
         "rejections": [
             {"source": r.source, "line": r.line, "reason": r.reason} for r in report.rejected
         ],
+        "left_out": [str(row) for row in report.left_out],
         "duplicates": report.duplicates,
         "unused_columns": report.unused_columns,
         "absent_columns": report.absent_columns,

@@ -119,6 +119,7 @@ def _search(
         tables, _ = catalogs_from_files(schema, named_files(catalogs))
         snapshot, report = snapshot_from_files(schema, files, Path(scratch).resolve())
         output.print_rejections(report.rejected, quiet=quiet)
+        output.print_left_out(report.left_out, quiet=quiet)
         return search_snapshot(
             *(schema, snapshot, tables, FitSettings(family=family or schema.family)),
             budget,

@@ -234,6 +234,7 @@ def _check_table(schema: Schema, data: Path) -> dict[str, Any]:
         "rows": checked.rows,
         "rejected": len(checked.batch.rejected),
         "rejections": [str(row) for row in checked.batch.rejected],
+        "left_out": [str(row) for row in checked.batch.left_out],
         "unused_columns": checked.unused_columns,
         "absent_columns": checked.absent_columns,
     }
@@ -242,6 +243,7 @@ def _check_table(schema: Schema, data: Path) -> dict[str, Any]:
 def _print_table_report(report: dict[str, Any]) -> None:
     click.echo(f"{report['rows']} rows, {report['rejected']} of them cannot be used")
     output.print_rejections(report["rejections"])
+    output.print_left_out(report["left_out"])
     for what in ("unused", "absent"):
         if report[f"{what}_columns"]:
             click.echo(f"{what} columns: {', '.join(report[f'{what}_columns'])}")

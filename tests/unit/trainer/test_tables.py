@@ -66,6 +66,25 @@ def test_bad_rows_are_rejected_with_line_and_reason(schema: Schema) -> None:
     assert reasons[5] == "a completed run measures at least one metric"
 
 
+def test_a_measurement_that_cannot_be_is_left_out(schema: Schema) -> None:
+    """A memory of 0 on a log scale spoils itself, not the duration beside it; it is said, and
+    kept with the rejections. A row of which nothing else is known is rejected."""
+    table = checked(
+        schema,
+        binary=["fib", "fib", "fib"],
+        seconds=["1.5", "2", ""],
+        memory_kb=["0", "64", "0"],
+    )
+    kept = [tuple(row.values())[:3] for row in table.batch.metrics.to_pylist()]
+    assert kept == [(0, "duration_s", 1.5), (1, "duration_s", 2.0), (1, "memory_kb", 64.0)]
+    (left_out,) = table.batch.left_out
+    assert str(left_out) == "f.csv:2: memory_kb: '0' must be above 0"
+    (rejected,) = table.batch.rejected
+    assert (rejected.line, rejected.reason) == (4, left_out.reason)
+    reasons = table.batch.rejections.column("reason").to_pylist()
+    assert reasons == [rejected.reason, f"left out, the rest is stored: {left_out.reason}"]
+
+
 def test_table_without_a_required_column_is_refused(schema: Schema) -> None:
     """A table that lacks a required feature, or every metric, is refused and its columns named."""
     with pytest.raises(InvalidInput) as caught:
