@@ -126,6 +126,16 @@ class Settings(BaseSettings):
     tls_key_file: Path | None = Field(
         default=None, description="PEM file of the certificate's key."
     )
+    retrain_after_observations: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train anew after so many new observations; not set: not by their number.",
+    )
+    retrain_every_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Train anew when the last run is so long ago and there are new observations.",
+    )
     answers: Path | None = Field(
         default=None,
         description="Folder where servers keep what was asked lately; not set: in the registry.",

@@ -26,6 +26,7 @@ from foretell.schema import Schema
 from foretell.settings import Settings
 
 from foretell_trainer.catalogs import stored_catalogs
+from foretell_trainer.schedule import begin_count
 from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
 from foretell_trainer.tuned import read_tuned, write_tuned
@@ -179,6 +180,7 @@ class TrainingRuns:
         run.begin()
         schema = self._registry.schema(workload)
         run.metrics = schema.metric_names
+        begin_count(self._client, workload)
         run.snapshot = snapshot = take_snapshot(
             self._store, schema, self._snapshots, simulated=bool(run.spec.get("simulated"))
         )

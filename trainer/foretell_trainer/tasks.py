@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from foretell.settings import Settings
 
 from foretell_trainer.intake import Intake
 from foretell_trainer.runs import Fit, TrainingRuns
+from foretell_trainer.schedule import count_new
 from foretell_trainer.store import Store
 from foretell_trainer.turns import Busy
 
@@ -87,7 +89,7 @@ def register_tasks(app: Celery, resources: Resources) -> None:
 
     @app.task(name=INGEST_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
     def ingest(*_args: Any, workload: Any = "", observations: Any = (), **_more: Any) -> None:
-        _or_give_back(lambda: resources.intake.ingest(workload, observations))
+        _or_give_back(lambda: _ingest(resources, workload, observations))
 
     @app.task(name=BURY_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
     def bury(queue: str) -> None:
@@ -115,6 +117,12 @@ def register_tasks(app: Celery, resources: Resources) -> None:
         _or_give_back(
             lambda: resources.trials.run(str(search), int(number), dict(tuned or {}), list(bar))
         )
+
+
+def _ingest(resources: Resources, workload: object, observations: object) -> None:
+    stored = resources.intake.ingest(workload, observations).stored
+    with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
+        count_new(resources.client, str(workload), stored)
 
 
 def _or_give_back(work: Callable[[], object]) -> None:

@@ -30,6 +30,8 @@ from foretell.stack import News, Stack, StateFolder
     "metrics_port",
     "metrics_host",
     "drain_seconds",
+    "retrain_after_observations",
+    "retrain_every_s",
     "token_file",
     "insecure",
     "tls_cert_file",

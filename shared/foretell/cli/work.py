@@ -20,7 +20,15 @@ QUEUES = ("ingest", "train")
 @click.option(
     "--queue", "queues", type=click.Choice(QUEUES), multiple=True, help="Only this queue."
 )
-@setting_options("registry", "data", "broker_url", "log_level", "log_format")
+@setting_options(
+    "registry",
+    "data",
+    "broker_url",
+    "retrain_after_observations",
+    "retrain_every_s",
+    "log_level",
+    "log_format",
+)
 @parent_options
 @json_option
 def work(
@@ -41,6 +49,7 @@ def work(
       foretell work --broker-url redis://127.0.0.1:6379/0 --registry models --data data
     """
     from foretell_trainer.processes import WorkerProcesses
+    from foretell_trainer.schedule import Schedule
 
     from foretell import logs
     from foretell.settings import load_settings
@@ -51,7 +60,7 @@ def work(
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
-    with WorkerProcesses(settings, queues or QUEUES):
+    with WorkerProcesses(settings, queues or QUEUES), Schedule(settings):
         tell_parent("ready")
         if as_json:
             output.print_json({"queues": queues or QUEUES}, compact=True)

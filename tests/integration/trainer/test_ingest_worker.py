@@ -27,11 +27,13 @@ def child_of(pid: int) -> int:
 
 
 def test_messages_become_rows(standing: Place) -> None:
-    """Observations that are sent are stored, each once, however often they are sent."""
+    """Observations that are sent are stored, each once, however often they are sent; and counted
+    as new."""
     standing.send([standing.observation("a"), standing.observation("b")])
     standing.send([standing.observation("b"), standing.observation("c")])
     eventually(lambda: len(standing.stored_ids()) == 3)
     assert sorted(standing.stored_ids()) == ["a", "b", "c"]
+    eventually(lambda: standing.client.get(f"foretell:new:{standing.workload}") == b"3")
 
 
 def test_sigkill_in_the_middle_loses_and_doubles_nothing(place: Place) -> None:

@@ -11,6 +11,7 @@ from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import TRAIN_TASK
 from foretell.jobs import JobStore
 from foretell.settings import Settings
+from foretell_trainer.schedule import count_new
 
 from tests.integration.trainer.conftest import Place, eventually
 
@@ -18,8 +19,10 @@ pytestmark = pytest.mark.process
 
 
 def test_a_job_publishes_a_bundle(standing: Place) -> None:
-    """A job goes through its stages, publishes a bundle as current, and is written down."""
+    """A job goes through its stages, publishes a bundle as current, is written down, and nothing
+    is counted as new any more."""
     standing.fill()
+    count_new(standing.client, standing.workload, 5)
     standing.go.touch()
     announcements = JobStore(standing.settings.broker_url).listen()
     assert next(announcements) is None
@@ -29,6 +32,9 @@ def test_a_job_publishes_a_bundle(standing: Place) -> None:
     last = seen[-1]
     assert (last.state, last.fraction) == ("SUCCEEDED", 1.0)
     assert last.bundle_version
+    assert last.promoted
+    assert "promoted: there was none before" in last.outcome
+    assert standing.client.get(f"foretell:new:{standing.workload}") is None
     assert last.numbers["rows"] == 5
     rounds = {name: value for name, value in last.numbers.items() if name.endswith(".rounds")}
     assert sorted(rounds.values()) == list(range(len(rounds)))

@@ -1,0 +1,131 @@
+"""Retraining by itself: after so many new observations, or after so long a time.
+
+Ingest counts in the broker what it stored; a training run that takes its snapshot begins the
+count anew. Every worker's parent process looks at the count now and then. Several of them may do
+so: one at a time asks, and nobody asks while a run of the workload waits or is under way. Nothing
+new is no reason to train.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self, cast
+
+import redis
+from foretell.celery_settings import TRAIN_QUEUE, TRAIN_TASK, make_app
+from foretell.errors import ForetellError, Unavailable
+from foretell.jobs import Job, JobStore
+from foretell.logs import get_logger
+from foretell.registry import FolderRegistry
+from foretell.settings import Settings
+
+LOOKED_EVERY_S = 5.0
+ASKED_ALONE_S = 30
+"""For so long nobody else asks for a run of the workload that somebody is asking for."""
+
+_log = get_logger(__name__)
+
+
+def count_new(client: redis.Redis, workload: str, stored: int) -> None:
+    """Add to the observations that no training run has seen."""
+    if stored:
+        client.incrby(_new_key(workload), stored)
+
+
+def begin_count(client: redis.Redis, workload: str) -> None:
+    """Begin the count anew; before the snapshot, so that what comes meanwhile counts."""
+    client.delete(_new_key(workload))
+
+
+class Schedule:
+    """Asks for training runs when they are due; a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rows = settings.retrain_after_observations
+        self._seconds = settings.retrain_every_s
+        self._broker_url = settings.broker_url
+        self._registry = FolderRegistry(settings.registry)
+        self._client = redis.Redis.from_url(settings.broker_url, socket_timeout=5)
+        self._jobs = JobStore(settings.broker_url)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="schedule")
+
+    def start(self) -> None:
+        """Look now and then, in a thread, if any setting says that runs are due by themselves."""
+        if self._rows is not None or self._seconds is not None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._jobs.close()
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def look(self) -> list[Job]:
+        """Ask for the runs that are due now, and return them."""
+        asked = []
+        for workload in self._registry.workloads():
+            why = self._due(workload)
+            if why and self._client.set(_asking_key(workload), "1", nx=True, ex=ASKED_ALONE_S):
+                asked.append(self._ask(workload, why))
+        return asked
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(LOOKED_EVERY_S):
+            try:
+                self.look()
+            except (ForetellError, redis.RedisError, OSError) as error:
+                # Looked at again soon: the broker or the registry may be back by then.
+                _log.warning("retraining could not be looked after", error=str(error))
+
+    def _due(self, workload: str) -> str:
+        """Return why a run is due; empty when none is."""
+        new = int(cast("bytes | None", self._client.get(_new_key(workload))) or 0)
+        last = next(iter(self._jobs.list(workload, limit=1)), None)
+        if not new or (last is not None and not last.is_final):
+            return ""
+        if self._rows is not None and new >= self._rows:
+            return f"{new} new observations"
+        if self._seconds is None:
+            return ""
+        if last is None:
+            return f"{new} new observations, and no run before"
+        age = (datetime.now(UTC) - last.created_at).total_seconds()
+        return f"{age:.0f} s since the last run" if age >= self._seconds else ""
+
+    def _ask(self, workload: str, why: str) -> Job:
+        job = self._jobs.create(workload, "", {"reason": why})
+        kwargs = {"job_id": job.id, "workload": workload, "spec": job.spec}
+        try:
+            with make_app(self._broker_url) as app:
+                app.send_task(TRAIN_TASK, kwargs=kwargs, queue=TRAIN_QUEUE)
+        except Exception as error:
+            # Whatever Celery and its transport raise. The job would be waited for in vain.
+            self._jobs.request_cancel(job.id)
+            raise Unavailable("the broker", str(error) or type(error).__name__) from error
+        _log.info("training run asked for", workload=workload, job_id=job.id, reason=why)
+        return job
+
+
+def _new_key(workload: str) -> str:
+    return f"foretell:new:{workload}"
+
+
+def _asking_key(workload: str) -> str:
+    return f"foretell:new:{workload}:asking"
