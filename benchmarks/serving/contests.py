@@ -119,15 +119,18 @@ def _against_peers(field: Field, seconds: float) -> Iterator[Duel]:
     """Compare with servers that answer with the graph's bare output, from ready-made tensors."""
     if field.http is not None:
         asked = [model.made_up(CANDIDATES, seed) for seed in range(50)]
-        yield Duel(
-            f"{CANDIDATES} candidates in one call, p50",
-            "ms",
-            turns.batch_latency(field.foretell, list(map(model.batch_request, asked)), seconds),
-            "FastAPI, JSON in bulk",
-            turns.http_latency(field.http, list(map(model.json_request, asked)), seconds),
-            at_least=5,
-            faster=True,
-        )
+        bodies = list(map(model.json_request, asked))
+        kinds = (("item by item", "/predict/bulk"), ("one run", "/predict/bulk/strict"))
+        for name, path in kinds:
+            yield Duel(
+                f"{CANDIDATES} candidates in one call, p50",
+                "ms",
+                turns.batch_latency(field.foretell, list(map(model.batch_request, asked)), seconds),
+                f"FastAPI, JSON in bulk, {name}",
+                turns.http_latency(field.http, path, bodies, seconds),
+                at_least=5,
+                faster=True,
+            )
     for peer in field.peers:
         one = [
             model.tensor_request(field.predictor, model.made_up(1, seed)) for seed in range(2000)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -78,25 +79,28 @@ def running(
     name: str, port: int, command: Sequence[str], variables: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """Run a command until the port that it listens on is of no more use."""
-    process = subprocess.Popen(command, env={**os.environ, **(variables or {})})
-    try:
-        _await_port(name, port, process)
-        yield Server(name, port, psutil.Process(process.pid))
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as log:
+        environment = {**os.environ, **(variables or {})}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            if not _listens(port, process):
+                log.seek(0)
+                said = log.read().decode(errors="replace")[-2000:]
+                raise click.ClickException(f"{name} does not serve. It said:\n{said}")
+            yield Server(name, port, psutil.Process(process.pid))
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
-def _await_port(name: str, port: int, process: subprocess.Popen[bytes]) -> None:
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     give_up = time.monotonic() + STARTS_WITHIN_S
-    while time.monotonic() < give_up:
-        if process.poll() is not None:
-            raise click.ClickException(f"{name} ended with {process.returncode} before it served")
+    while time.monotonic() < give_up and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+            return True
         time.sleep(0.05)
-    raise click.ClickException(f"{name} does not listen on port {port}")
+    return False

@@ -96,13 +96,13 @@ def infer_batches(server: Server, body: bytes, rows: int, seconds: float) -> Tur
     return _rows_per_second(server, server.channel().unary_unary(INFER), body, rows, seconds)
 
 
-def http_latency(server: Server, bodies: Sequence[bytes], seconds: float) -> Turn:
+def http_latency(server: Server, path: str, bodies: Sequence[bytes], seconds: float) -> Turn:
     """POSTs over one connection, one after the other; the value is the median in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
 
     def call(body: bytes) -> None:
         headers = {"content-type": "application/json"}
-        connection.request("POST", "/predict/bulk", body, headers)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         if response.status != 200:
             raise ConnectionError(f"HTTP status {response.status}: {response.read()!r}")

@@ -58,11 +58,10 @@ def application(model: Path, about: dict[str, Any]) -> FastAPI:
     spread = float(about["spread"])
     app = FastAPI()
 
-    @app.post("/predict/bulk")
-    def predict(bulk: Bulk) -> BulkAnswer:
-        rows = np.full((len(bulk.items), len(numbers)), np.nan)
-        ids = np.full((len(bulk.items), len(categories)), -1, dtype=np.int64)
-        for i, item in enumerate(bulk.items):
+    def forecasts(items: list[Item]) -> list[Forecast]:
+        rows = np.full((len(items), len(numbers)), np.nan)
+        ids = np.full((len(items), len(categories)), -1, dtype=np.int64)
+        for i, item in enumerate(items):
             rows[i, numbers.index("argument")] = item.argument
             rows[i, numbers.index("payload_bytes")] = item.payload_bytes
             for name in ("function", "node"):
@@ -70,18 +69,31 @@ def application(model: Path, about: dict[str, Any]) -> FastAPI:
         location, scale = session.run(["location", "scale"], {"numbers": rows, "categories": ids})
         median = np.exp(location)
         lower, upper = np.exp(location - spread * scale), np.exp(location + spread * scale)
-        return BulkAnswer(
-            predictions=[
-                Forecast(
-                    median=dict(zip(metrics, median[i].tolist(), strict=True)),
-                    lower=dict(zip(metrics, lower[i].tolist(), strict=True)),
-                    upper=dict(zip(metrics, upper[i].tolist(), strict=True)),
-                    bundle_version=about["version"],
-                )
-                for i in range(len(bulk.items))
-            ],
-            errors=[],
-        )
+        return [
+            Forecast(
+                median=dict(zip(metrics, median[i].tolist(), strict=True)),
+                lower=dict(zip(metrics, lower[i].tolist(), strict=True)),
+                upper=dict(zip(metrics, upper[i].tolist(), strict=True)),
+                bundle_version=about["version"],
+            )
+            for i in range(len(items))
+        ]
+
+    @app.post("/predict/bulk")
+    def each(bulk: Bulk) -> BulkAnswer:
+        """Predict item by item, so that one that fails is an error of its own."""
+        found, errors = [], []
+        for item in bulk.items:
+            try:
+                found += forecasts([item])
+            except Exception as error:
+                errors.append(str(error))
+        return BulkAnswer(predictions=found, errors=errors)
+
+    @app.post("/predict/bulk/strict")
+    def together(bulk: Bulk) -> BulkAnswer:
+        """Predict all items in one run of the graph; one that fails fails them all."""
+        return BulkAnswer(predictions=forecasts(bulk.items), errors=[])
 
     return app
 
