@@ -102,7 +102,14 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         assert ingested.json["files"][0]["stored"] == 150
         job = foretell_process("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
         assert job.code == 0, job.err
-        assert job.json["state"] == "SUCCEEDED"
+        assert (job.json["state"], job.json["promoted"]) == ("SUCCEEDED", True)
+        audit = foretell("history", "render", "--json", *address, cwd=tmp_path)
+        assert [line["action"] for line in audit.json] == ["promote", "publish"]
+        why = ("--reason", "once more", "--json")
+        same = foretell("promote", "render", "current", *why, *address, cwd=tmp_path)
+        assert (same.json["bundle"], same.json["serving"]) == (job.json["bundle"], True)
+        none = foretell("rollback", "render", *why, *address, cwd=tmp_path)
+        assert (none.code, "previous" in none.err) == (1, True)
         with urllib.request.urlopen(ready["metrics"], timeout=PATIENCE_S) as page:  # noqa: S310
             assert "foretell_bundle_info{" in page.read().decode()
 
@@ -126,6 +133,9 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
             cwd=tmp_path,
         )
         assert reported.out == "1 accepted, 0 rejected\n"
+        outcome = ("--prediction-id", asked.json["prediction_id"], "--metric", "seconds=0.2")
+        known = foretell("observe", "render", *outcome, *address, cwd=tmp_path)
+        assert known.out == "1 accepted, 0 rejected\n"
         line = {
             "id": "from-a-line",
             "features": {"scene": "city", "host": "old", "pixels": 9000},
@@ -159,7 +169,7 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         assert reported.out == "1 accepted, 0 rejected\n"
         # What was accepted, before the stop too, gets into the store.
         stored = StoredRows(state / "data", "render")
-        assert max(stored.until(153, PATIENCE_S)) == 153
+        assert max(stored.until(154, PATIENCE_S)) == 154
         # Nor does a kill of `up` itself leave anything behind.
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 5
