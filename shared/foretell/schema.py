@@ -334,12 +334,16 @@ def _duplicates(schema: Schema) -> list[_Problem]:
 
 
 def _repeated(places: Sequence[tuple[tuple[str | int, ...], str]]) -> list[_Problem]:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     problems: list[_Problem] = []
     for loc, name in places:
-        if name in seen:
+        # Names become columns, and SQL takes columns that differ in case alone for one.
+        other = seen.get(name.casefold())
+        if other == name:
             problems.append((loc, f"{name!r} is used twice; names must be unique"))
-        seen.add(name)
+        elif other is not None:
+            problems.append((loc, f"{name!r} and {other!r} differ in case alone"))
+        seen[name.casefold()] = name
     return problems
 
 

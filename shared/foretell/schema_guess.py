@@ -91,7 +91,7 @@ def guess_schema(
 
 
 class _Names:
-    """Makes the names that a schema may use from the names that columns have, each one once."""
+    """Makes names that a schema may use from those of columns; no two differ in case alone."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
@@ -100,9 +100,9 @@ class _Names:
         if column not in self._given:
             base = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_") or "column"
             base = base if not base[0].isdigit() else f"c_{base}"
-            taken = set(self._given.values())
+            taken = {name.casefold() for name in self._given.values()}
             name, count = base, 2
-            while name in taken:
+            while name.casefold() in taken:
                 name, count = f"{base}_{count}", count + 1
             self._given[column] = name
         return self._given[column]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from foretell.measure import (
     run_one,
     run_plan,
 )
+from foretell.measure.child import peak_memory_kb
 from foretell.measure.launcher import Launcher
 from foretell.measure.runner import run_all
 from foretell.measure.sweep import LONGER
@@ -86,6 +88,16 @@ def test_peak_memory_is_not_that_of_the_parent() -> None:
     assert run.memory_kb is not None
     assert run.memory_kb < 100_000
     assert len(ballast) == 300_000_000
+
+
+def test_memory_that_cannot_be_read_is_not_nothing() -> None:
+    """Of a process that has ended, buried or not, no peak is known; that is never given as 0."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert peak_memory_kb(ended.pid) is None
+    ended.wait()
+    assert peak_memory_kb(ended.pid) is None
+    assert (peak_memory_kb() or 0) > 1000
 
 
 @pytest.mark.usefixtures("no_process_left")

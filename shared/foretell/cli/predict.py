@@ -97,6 +97,9 @@ def _predict_table(
     check_writable(out)
     predictor = load_predictor(open_registry(registry), workload, bundle)
     table = read_tables(files)
+    if not len(table) and not table.rejected:
+        why = f"there are no rows in {table.source}"
+        raise InvalidInput([Violation("data", "", why)], why)
     absent = absent_columns(predictor.schema, table.columns)
     warn_of_absent(absent)
     columns, refused = with_forecasts(predictor, table.columns)

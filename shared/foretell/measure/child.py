@@ -186,8 +186,8 @@ def _reset_peak() -> None:
         return
 
 
-def peak_memory_kb(process: int | str = "self") -> float:
-    """The highest resident memory of a process since its last reset, in KiB.
+def peak_memory_kb(process: int | str = "self") -> float | None:
+    """The highest resident memory of a process since its last reset, in KiB; None if unknown.
 
     Read from VmHWM: `ru_maxrss` would be at least that of the process it was started from. It is
     used where there is no /proc, which only works for `self`.
@@ -196,15 +196,16 @@ def peak_memory_kb(process: int | str = "self") -> float:
         with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
             for line in file:
                 if line.startswith("VmHWM:"):
-                    return float(line.split()[1])
+                    return float(line.split()[1]) or None
     except OSError:
         pass
-    return _inherited_peak_kb() if process == "self" else 0.0
+    return _inherited_peak_kb() if process == "self" else None
 
 
-def _inherited_peak_kb() -> float:
+def _inherited_peak_kb() -> float | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform == "darwin" else float(peak)
+    # A kernel that does not count it says 0.
+    return (peak / 1024 if sys.platform == "darwin" else float(peak)) or None
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -94,9 +94,8 @@ class Process:
         """Says what is known of a run whose time is up: it takes longer than that."""
         if self.running_since is None:
             return self._measurement("failed", reason=f"did not start in {STARTUP_LIMIT_S:g} s")
-        bounds = {"duration_s": time.monotonic() - self.running_since}
-        if memory_kb := peak_memory_kb(self.process):
-            bounds["memory_kb"] = memory_kb
+        reached_s = time.monotonic() - self.running_since
+        bounds = _known(duration_s=reached_s, memory_kb=peak_memory_kb(self.process))
         return self._measurement(
             "timeout", lower_bounds=bounds, reason=f"killed after {self.timeout_s:g} s"
         )
@@ -121,7 +120,7 @@ class Process:
             return self._measurement("completed", **message)
         outcome, reason = message["outcome"], message["reason"]
         refused = outcome == "out_of_memory"
-        bounds = {"memory_kb": message["memory_kb"]} if refused else {}
+        bounds = _known(memory_kb=message["memory_kb"]) if refused else {}
         return self._measurement(outcome, reason=reason, lower_bounds=bounds)
 
     def _crashed(self) -> Measurement:
@@ -144,6 +143,11 @@ class Process:
             pace_s=self.pace_s,
             **found,
         )
+
+
+def _known(**bounds: float | None) -> dict[str, float]:
+    """Return those that are more than nothing: no run is known to have taken 0 of anything."""
+    return {name: value for name, value in bounds.items() if value}
 
 
 def _request(configuration: Configuration) -> dict[str, object]:

@@ -161,6 +161,18 @@ def test_a_row_that_cannot_be_predicted_keeps_its_place(trained: Trained, tmp_pa
     assert "some.csv:3" in ran.err
 
 
+def test_a_table_without_rows_is_said(trained: Trained, tmp_path: Path) -> None:
+    """A header alone is nothing to predict: the command fails, and writes nothing."""
+    (tmp_path / "header.csv").write_text("scene,host,pixels\n")
+    ran = foretell(
+        *("predict", "render", "--data", "header.csv", "--out", "out.csv"),
+        *("--registry", trained.registry),
+        cwd=tmp_path,
+    )
+    assert (ran.code, ran.err) == (1, "error: there are no rows in header.csv\n")
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_several_files_may_follow_data(trained: Trained, tmp_path: Path) -> None:
     """`--data a b` and `--data a --data b` are the same."""
     (tmp_path / "a.csv").write_text("scene,host,pixels\ncity,big,100000\n")

@@ -60,6 +60,7 @@ def feature(**fields: object) -> dict[str, Any]:
             feature(kind="category", required=True, derive={"source": "f", "pattern": "(a)"}),
             "features.2.required: 'x' is derived, so nobody can send it",
         ),
+        (feature(name="F"), "features.2.name: 'F' and 'f' differ in case alone"),
         ({"groups": [["f", "n"]]}, "groups.0.1: 'n' names no category feature; one of f"),
         ({"groups": [["f"], ["f"]]}, "groups.1: [f] is listed twice"),
         ({"groups": [[]]}, "groups.0: a group names at least one"),

@@ -139,12 +139,14 @@ def test_awkward_names_become_usable_ones() -> None:
         "1st": ["a", "b", "c"],
         "a b": [1, 2, 3],
         "a-b": [4, 5, 6],
+        "A-B": [7, 8, 8],
         "m": [1.0, 2.0, 3.0],
     }
     guessed = parse_schema(guess_schema("mine", columns, {"m": None}), "mine.yaml")
     names = {f.name: f.source_column for f in guessed.features}
     assert names["a_b"] == "a b"
     assert names["a_b_2"] == "a-b"
+    assert names["A_B_3"] == "A-B"
 
 
 def test_times_are_not_features() -> None:
