@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
+from foretell.disk import naming
 from foretell.errors import BundleRejected
 from foretell.forecast import QuantileTables
 from foretell.schema import Schema
@@ -172,8 +173,9 @@ def write_bundle(folder: Path, model: bytes, draft: Manifest) -> Manifest:
     stamp = draft.created_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     version = f"{stamp}-{_content_digest(json.loads(unnamed.to_json()))}"
     text = unnamed.model_copy(update={"version": version}).to_json()
-    (folder / MODEL_FILE).write_bytes(model)
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    with naming(folder):
+        (folder / MODEL_FILE).write_bytes(model)
+        (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
     return Manifest.model_validate_json(text)
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from foretell.bundle import MANIFEST_FILE, VERSION_PATTERN, Manifest, read_bundle, read_manifest
+from foretell.disk import naming
 from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound, Unavailable
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
@@ -298,8 +299,9 @@ class FolderRegistry:
         try:
             incoming.mkdir(parents=True)
             for name in (*manifest.files, MANIFEST_FILE):
-                shutil.copyfile(folder / name, incoming / name)
-                _sync(incoming / name)
+                with naming(incoming / name):
+                    shutil.copyfile(folder / name, incoming / name)
+                    _sync(incoming / name)
             _sync(incoming)
             incoming.rename(target)
             _sync(target.parent)
@@ -324,7 +326,7 @@ class FolderRegistry:
     def _log(self, workload: str, entry: Mapping[str, str | None]) -> None:
         when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         path = self.root / workload / "history.jsonl"
-        with path.open("a", encoding="utf-8") as file:
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"when": when, **entry}) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -350,10 +352,11 @@ def _entry(
 def _write_atomically(path: Path, content: str) -> None:
     beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        beside.write_text(content, encoding="utf-8")
-        _sync(beside)
-        beside.replace(path)
-        _sync(path.parent)
+        with naming(path):
+            beside.write_text(content, encoding="utf-8")
+            _sync(beside)
+            beside.replace(path)
+            _sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -43,7 +43,9 @@ def _unexpected(error: Exception, extras: str) -> str:
         install = f"pip install 'foretell[{extras}]'"
         return f"this command needs the {noun} {extras}: {install} (no module {error.name!r})"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        # Of a copy that fails, the second is the one that was written.
+        place = error.filename2 or error.filename
+        return f"{error.strerror}: {place}" if place else error.strerror
     hint = "set FORETELL_TRACEBACK=1 to see where"
     return f"{type(error).__name__}: {one_line(str(error))} ({hint})"
 

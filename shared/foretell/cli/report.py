@@ -11,6 +11,7 @@ import click
 from foretell.cli import output
 from foretell.cli.options import FILE, data_option, json_option, more_files, registry_option
 from foretell.cli.sources import open_registry
+from foretell.disk import naming
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def report(
     rows = _measured(predictor, [*data, *more])
     found = _found(predictor, rows)
     if out.suffix.lower() == ".json":
-        out.write_text(output.json_text(found) + "\n", encoding="utf-8")
+        with naming(out):
+            out.write_text(output.json_text(found) + "\n", encoding="utf-8")
     else:
         _write_document(out, predictor, rows, found)
     if as_json:
@@ -105,7 +107,8 @@ def _write_document(
     if rows is not None:
         sections += _comparison(predictor, rows, found["measured"], pictures=pictures)
     page = Page(f"{predictor.manifest.workload}: {predictor.version}", tuple(sections))
-    out.write_text(page.html() if pictures else page.markdown(), encoding="utf-8")
+    with naming(out):
+        out.write_text(page.html() if pictures else page.markdown(), encoding="utf-8")
 
 
 def _identity(manifest: Manifest) -> Section:

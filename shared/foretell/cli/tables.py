@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from foretell.disk import naming
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def write_table(path: Path, columns: Columns) -> None:
     """Write columns to a file by its ending; the file appears when it is complete."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        _WRITERS[path.suffix.lower()](beside, columns)
-        beside.replace(path)
+        with naming(path):
+            _WRITERS[path.suffix.lower()](beside, columns)
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ import click
 from foretell.cli import output
 from foretell.cli.options import FILE, json_option, registry_option, server_options
 from foretell.cli.sources import find_schema, is_schema_file, open_registry
+from foretell.disk import naming
 from foretell.errors import InvalidInput, SchemaError, Violation
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def init(
     if target.exists() and not force:
         why = f"{target} is there already; --force overwrites it"
         raise InvalidInput([Violation("--out", str(target), why)])
-    target.write_text(text, encoding="utf-8")
+    with naming(target):
+        target.write_text(text, encoding="utf-8")
     guesses = sum("guess" in line for line in text.splitlines()) - 1
     if as_json:
         output.print_json({"workload": name, "file": target, "guesses": guesses})

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from foretell.disk import naming
 from foretell.errors import Unavailable
 
 SOURCE = "measure wasm"
@@ -124,12 +125,13 @@ class Measurements:
         """
         folder.mkdir(parents=True, exist_ok=True)
         rows = [run.as_row() for run in self.runs]
-        _write_parquet(folder / "observations.parquet", rows)
-        _write_csv(folder / "observations.csv", rows, tuple(COLUMNS))
-        _write_csv(folder / "functions.csv", self.functions, tuple(self.functions[0]))
-        _write_csv(folder / "nodes.csv", self.nodes, tuple(self.nodes[0]))
         about = json.dumps(self.about, indent=2, ensure_ascii=False) + "\n"
-        (folder / "about.json").write_text(about, encoding="utf-8")
+        with naming(folder):
+            _write_parquet(folder / "observations.parquet", rows)
+            _write_csv(folder / "observations.csv", rows, tuple(COLUMNS))
+            _write_csv(folder / "functions.csv", self.functions, tuple(self.functions[0]))
+            _write_csv(folder / "nodes.csv", self.nodes, tuple(self.nodes[0]))
+            (folder / "about.json").write_text(about, encoding="utf-8")
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Cell]], columns: Sequence[str]) -> None:

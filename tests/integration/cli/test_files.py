@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import math
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from foretell.cli.failures import failure_of
 from foretell.registry import FolderRegistry
 
 from tests.integration.cli.conftest import Trained, foretell
@@ -171,6 +175,35 @@ def test_a_table_without_rows_is_said(trained: Trained, tmp_path: Path) -> None:
     )
     assert (ran.code, ran.err) == (1, "error: there are no rows in header.csv\n")
     assert not (tmp_path / "out.csv").exists()
+
+
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """Let no file grow beyond some bytes: the nearest to a full disk that a test can have."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_with_the_file(trained: Trained, tmp_path: Path) -> None:
+    """What could not be written is named, and no half of it is left."""
+    out = tmp_path / "out.csv"
+    with full_disk(2000):
+        ran = foretell(
+            *("predict", "render", "--data", trained.fresh, "--registry", trained.registry),
+            *("--out", out),
+            cwd=tmp_path,
+        )
+    assert (ran.code, ran.err) == (1, f"error: File too large: {out}\n")
+    assert list(tmp_path.iterdir()) == []
+    bundle = trained.registry / "render" / "bundles" / trained.report["version"]
+    with full_disk(2000), pytest.raises(OSError, match="File too large") as caught:
+        FolderRegistry(tmp_path).publish("render", bundle, promote=True, who="me", why="to see")
+    assert str(tmp_path) in failure_of(caught.value).line
+    assert FolderRegistry(tmp_path).versions("render") == []
 
 
 def test_several_files_may_follow_data(trained: Trained, tmp_path: Path) -> None:
