@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from foretell_trainer.engine.fitting import Fitted, derived_tables
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs
+from foretell_trainer.engine.interaction import interaction_to_onnx
 from foretell_trainer.engine.linear import base_to_onnx
 from foretell_trainer.engine.links import derived_to_onnx
 from foretell_trainer.engine.scale import (
@@ -59,7 +61,9 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     places = [seen.neighbourhood for seen in fitted.seen]
     distance = distance_to_onnx(places, graph, inputs.standard)
     base, effects = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
-    forest = _forest(graph, fitted, inputs, base, effects, rows, distance)
+    met = _interactions(graph, fitted, inputs)
+    base = _with_interactions(graph, fitted, base, met)
+    forest = _forest(graph, fitted, inputs, base, effects, met, rows, distance)
     location, scale = _location_and_scale(graph, fitted, inputs, base, forest)
     graph.output("location", graph.cast(location, np.float32), np.float32, len(schema.metrics))
     graph.output("scale", graph.cast(scale, np.float32), np.float32, len(schema.metrics))
@@ -132,12 +136,34 @@ def prove(expected: Answers, found: Answers, units: Floats, version: str = "cand
     return worst
 
 
+def _interactions(graph: GraphBuilder, fitted: Fitted, inputs: GraphInputs) -> dict[int, str]:
+    """Add the interactions of the metrics that have one; a double [n, 1] by the metric's place."""
+    found = [(i, m.location.interaction) for i, m in enumerate(fitted.metrics)]
+    known = {i: interaction for i, interaction in found if interaction is not None}
+    if not known:
+        return {}
+    return dict(zip(known, interaction_to_onnx(graph, inputs, [*known.values()]), strict=True))
+
+
+def _with_interactions(
+    graph: GraphBuilder, fitted: Fitted, base: str, met: Mapping[int, str]
+) -> str:
+    """Add the interactions to the bases of their metrics; double [n, M]."""
+    if not met:
+        return base
+    zero = graph.constant(np.zeros((1, 1)))
+    nothing = graph.add("Mul", graph.columns(base, np.array([0])), zero)
+    columns = [met.get(i, nothing) for i in range(len(fitted.metrics))]
+    return graph.add("Add", base, graph.side_by_side(*columns))
+
+
 def _forest(
     graph: GraphBuilder,
     fitted: Fitted,
     inputs: GraphInputs,
     base: str,
     effects: str | None,
+    met: Mapping[int, str],
     rows: str,
     distance: str,
 ) -> str:
@@ -150,11 +176,14 @@ def _forest(
     counted = graph.add("Log", graph.add("Add", doubles, graph.constant(np.ones(1))))
     near = _distance_steps(graph, distance)
     by_id = [] if effects is None else [effects]
-    features = graph.side_by_side(inputs.trees, base, *by_id, counted, near)
+    features = graph.side_by_side(inputs.trees, base, *by_id, counted, near, *met.values())
     forest = Forest(2 * count)
+    last = width + count * (1 + categories) + len(counts) * (len(fitted.counts.names) + 1)
+    places = {i: last + place for place, i in enumerate(met)}
     for i, m in enumerate(fitted.metrics):
         own = list(range(width))
         own.append(width + i)
+        own += [places[i]] if i in places else []
         start = width + count + i * categories
         own += range(start, start + categories)
         if m.location.trees is not None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from foretell.errors import Cancelled, InvalidInput, Violation
+from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
 from numpy.typing import NDArray
 
@@ -16,9 +16,19 @@ from foretell_trainer.engine.calibration import LEVELS, quantile_tables
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
+from foretell_trainer.engine.interaction import FEWEST_ROWS, Plan, plan_interaction
 from foretell_trainer.engine.linear import Layout, fit_layout
 from foretell_trainer.engine.links import Derived
-from foretell_trainer.engine.location import FEW_ROWS, Location, choose_rounds, fit_location
+from foretell_trainer.engine.location import (
+    FEW_ROWS,
+    Location,
+    Recipe,
+    TreeRows,
+    choose_rounds,
+    known_codes,
+    tree_rows,
+    with_trees,
+)
 from foretell_trainer.engine.scale import (
     WIDENING,
     Scale,
@@ -97,6 +107,18 @@ class TrainingSet:
         """The numbers that may be asked beyond the data."""
         features = [f for f in self.schema.inputs if f.is_numeric]
         return [i for i, feature in enumerate(features) if feature.extrapolate]
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """Which inputs say what runs and which say where, if there are enough of both."""
+        return plan_interaction(self.schema, self.sizes, self.extrapolated, self.inputs, seed=0)
+
+    @property
+    def pair(self) -> tuple[int, ...]:
+        """The categories of the first group of several, which names a subject in a setting."""
+        names = self.schema.category_names
+        found = [group for group in self.schema.groups if len(group) > 1]
+        return tuple(names.index(name) for name in found[0]) if found else ()
 
     @cached_property
     def maskable(self) -> tuple[int, ...]:
@@ -205,7 +227,7 @@ def locate(
     """
     one = _alone(training, metric, settings, should_stop)
     one.layout, trees = one._choose(one._tree_settings())
-    return one._location(one.inputs, one.target, trees), one.unit
+    return one._location(np.ones(len(one.rows), bool), trees), one.unit
 
 
 def left_out_errors(
@@ -289,6 +311,8 @@ class _Metric:
         self.log = training.schema.metrics[metric].scale == "log"
         self.unit = 1.0 if self.log else float(np.std(values)) or 1.0
         self.target = np.log(values) if self.log else values / self.unit
+        self.plan = training.plan if self.family.learner and len(rows) >= FEWEST_ROWS else None
+        self.stacked: TreeRows | None = None
         self.layout = self._layout()
 
     def fit(self) -> FittedMetric:
@@ -296,7 +320,7 @@ class _Metric:
         self.progress("choosing rounds for", 0.0, {})
         self.layout, trees = self._choose(self._tree_settings())
         self.progress("fitting", 0.1, {"rounds": trees.rounds})
-        location = self._location(self.inputs, self.target, trees)
+        location = self._location(np.ones(len(self.rows), bool), trees)
         pooled = self._out_of_fold(trees)
         self.progress("calibrating", 0.8, _accuracy(pooled, log=self.log))
         scale = self._scale(pooled, np.ones(len(pooled.row), bool))
@@ -331,14 +355,16 @@ class _Metric:
             self.training.ids,
             self.training.extrapolated,
         )
-        return replace(layout, solver=self.family.base)
+        # Of few rows, the effect of an id in the base says more than what it shares with others.
+        muted = (self.plan.subject,) if self.plan and len(self.rows) >= FEW_ROWS else ()
+        return replace(layout, solver=self.family.base, muted=muted)
 
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
         default = TreeSettings(
             rounds=0 if self.family.learner is None else self.settings.most_rounds,
             learner=self.family.learner or "lightgbm",
-            leaves=int(np.clip(n // 25, 4, 31 if n < 10_000 else 63)),
+            leaves=int(np.clip(n // 25, 4, 31)),
             learning_rate=0.05,
             smallest_leaf=3 if n < FEW_ROWS else 5,
             leaf_penalty=0.0 if n < FEW_ROWS else 1.0,
@@ -364,37 +390,50 @@ class _Metric:
         # Many rows outweigh the penalties, and trying several costs seconds.
         for strength in self._strengths(n):
             layout = replace(self.layout, strength=strength)
+            recipe = self._recipe(layout)
+            stacked = self._stacked(recipe)
             chosen, error = choose_rounds(
-                self.training.input_map,
-                self.inputs,
-                self.target,
-                layout,
-                settings,
-                self.training.maskable,
-                folds,
-                self.should_stop,
+                recipe, self.inputs, self.target, stacked, settings, folds, self.should_stop
             )
-            found.append((error, layout, chosen))
-        _, layout, chosen = min(found, key=lambda entry: entry[0])
+            found.append((error, layout, chosen, stacked))
+        _, layout, chosen, self.stacked = min(found, key=lambda entry: entry[0])
         return layout, chosen
+
+    def _recipe(self, layout: Layout) -> Recipe:
+        training = self.training
+        return Recipe(
+            inputs=training.input_map,
+            layout=layout,
+            plan=self.plan,
+            maskable=training.maskable,
+            pair=training.pair,
+            seed=self.settings.seed,
+        )
+
+    def _stacked(self, recipe: Recipe) -> TreeRows | None:
+        """Return the trees' rows out of fold, once for all fits; None where they need not be."""
+        if self.plan is None:
+            return None
+        return tree_rows(recipe, self.inputs, self.target, self.should_stop)
 
     def _strengths(self, n: int) -> tuple[float, ...]:
         if "strength" in self.settings.tuned:
             return (self.settings.tuned["strength"],)
         return _STRENGTHS if n < FEW_ROWS else (1.0,)
 
-    def _location(self, inputs: Inputs, target: Floats, trees: TreeSettings) -> Location:
-        if self.should_stop():
-            raise Cancelled
-        return fit_location(
-            self.training.input_map,
-            inputs,
-            target,
-            self.layout,
-            trees,
-            self.training.maskable,
-            self.should_stop,
+    def _location(self, kept: NDArray[np.bool_], trees: TreeSettings) -> Location:
+        """Fit the location to the kept rows."""
+        recipe = self._recipe(self.layout)
+        inputs, target = self.inputs.take(kept), self.target[kept]
+        bare = recipe.bare(inputs, target, self.should_stop)
+        if trees.rounds == 0:
+            return bare
+        rows = (
+            tree_rows(recipe, inputs, target, self.should_stop)
+            if self.stacked is None
+            else self.stacked.of(kept)
         )
+        return with_trees(bare, rows, trees, self.should_stop)
 
     def _out_of_fold(self, trees: TreeSettings) -> OutOfFold:
         total = sum(kind.count for kind in self.kinds)
@@ -412,8 +451,8 @@ class _Metric:
 
     def _left_out(self, kind: int, out: NDArray[np.bool_], trees: TreeSettings) -> OutOfFold:
         kept = self.inputs.take(~out)
-        location = self._location(kept, self.target[~out], trees)
-        codes = _forgotten(self.inputs.codes[out], kept.codes)
+        location = self._location(~out, trees)
+        codes = known_codes(self.inputs.codes[out], kept.codes)
         left = self.inputs.take(out).with_codes(codes)
         counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
         # As many as the whole would have: or the counts of large groups would tell the kind of
@@ -479,14 +518,6 @@ class _Metric:
                 sizes = scale.predict(pooled.features[mine], beyond[mine])
                 result[mine] = pooled.residual[mine] / sizes
         return result
-
-
-def _forgotten(codes: Integers, kept: Integers) -> Integers:
-    """Return the codes with the values that the kept rows do not have as unknown."""
-    columns = [
-        np.where(np.isin(codes[:, c], kept[:, c]), codes[:, c], -1) for c in range(codes.shape[1])
-    ]
-    return np.column_stack(columns) if columns else codes
 
 
 def _drift(location: Location, extrapolated: Sequence[int]) -> Floats:

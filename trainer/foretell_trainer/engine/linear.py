@@ -44,6 +44,8 @@ class Layout:
     highest: Floats
     strength: float = 1.0
     """What all penalties are multiplied with; few rows that follow a law closely want little."""
+    muted: tuple[int, ...] = ()
+    """The categories without an effect or a slope here: an interaction has their part."""
     solver: Literal["ridge", "sgd"] = "ridge"
 
     def along(self, inputs: Inputs, number: int, power: int) -> Floats:
@@ -205,12 +207,14 @@ def design_matrix(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matr
     dense = _dense(inputs, layout)
     parts = [scipy.sparse.csr_matrix(np.ones((n, 1))), scipy.sparse.csr_matrix(dense)]
     penalties = [np.full(1, 1e-6), np.full(dense.shape[1], _NUMBER_PENALTY)]
+    codes = inputs.codes.copy()
+    codes[:, list(layout.muted)] = -1
     for category, size in enumerate(layout.sizes):
-        parts.append(_one_hot(inputs.codes[:, category], np.ones(n), size))
+        parts.append(_one_hot(codes[:, category], np.ones(n), size))
         penalties.append(np.full(size, _EFFECT_PENALTY))
     for category, number, power in layout.slopes:
         along = layout.along(inputs, number, power)
-        parts.append(_one_hot(inputs.codes[:, category], along, layout.sizes[category]))
+        parts.append(_one_hot(codes[:, category], along, layout.sizes[category]))
         penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
     all_penalties = layout.strength * np.concatenate(penalties)
     return scipy.sparse.hstack(parts, format="csr"), all_penalties
