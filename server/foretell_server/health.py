@@ -1,7 +1,8 @@
 """grpc.health.v1: SERVING only where something would answer.
 
 Names are the services' full names, "" for the server as a whole, and each workload's name. A
-workload serves while a bundle of it is loaded; PredictionService and "" while any is.
+workload serves while a bundle of it is loaded; PredictionService and "" while any is, and
+ObservationService while the broker is there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
-ALWAYS = ("foretell.v1.ObservationService", "foretell.v1.ModelService")
-"""Services that need no bundle."""
+ALWAYS = "foretell.v1.ModelService"
+"""Needs no bundle, and without a broker it still lists and promotes."""
+OBSERVATION = "foretell.v1.ObservationService"
 PREDICTION = "foretell.v1.PredictionService"
 
 
@@ -27,22 +29,34 @@ class Health:
 
     def __init__(self) -> None:
         self._status: Mapping[str, int] = {}
+        self._serving: Mapping[str, bool] = {}
+        self._hears_broker = False
         self._draining = False
         self._changed = asyncio.Event()
 
     def update(self, serving: Mapping[str, bool]) -> None:
         """Take over which workloads have a bundle; ignored once the server drains."""
+        self._serving = serving
+        self._renew()
+
+    def broker(self, *, heard: bool) -> None:
+        """Take over whether the broker is there; without it no observation is accepted."""
+        if heard != self._hears_broker:
+            self._hears_broker = heard
+            self._renew()
+
+    def _renew(self) -> None:
         if self._draining:
             return
-        some = SERVING if any(serving.values()) else NOT_SERVING
-        self._become(
-            {
-                "": some,
-                PREDICTION: some,
-                **dict.fromkeys(ALWAYS, SERVING),
-                **{name: SERVING if has else NOT_SERVING for name, has in serving.items()},
-            }
-        )
+        some = any(self._serving.values())
+        states = {
+            "": some,
+            PREDICTION: some,
+            ALWAYS: True,
+            OBSERVATION: self._hears_broker,
+            **self._serving,
+        }
+        self._become({name: SERVING if up else NOT_SERVING for name, up in states.items()})
 
     def drain(self) -> None:
         """Say NOT_SERVING for good; watchers are told, and their calls end."""

@@ -45,6 +45,7 @@ class HotSwap:
         *,
         poll_s: float,
         on_change: Callable[[], None],
+        on_broker: Callable[[bool], None],
         meters: Meters,
         announce: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -54,6 +55,7 @@ class HotSwap:
         self._executor = executor
         self._poll_s = poll_s
         self._on_change = on_change
+        self._on_broker = on_broker
         self._meters = meters
         self._announce = announce
         self._wake = asyncio.Event()
@@ -96,12 +98,14 @@ class HotSwap:
             try:
                 async for _ in announcements():
                     self._hears = True
+                    self._on_broker(True)
                     if lost:
                         _log.info("announcements are heard again")
                     lost = False
                     self._wake.set()
             except Unavailable as error:
                 self._hears = False
+                self._on_broker(False)
                 if not lost:
                     _log.warning("announcements are not heard; polling goes on", error=error.why)
                 lost = True

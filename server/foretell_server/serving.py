@@ -113,6 +113,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             loading,
             poll_s=settings.registry_poll_s,
             on_change=lambda: health.update(shelf.state()),
+            on_broker=lambda heard: health.broker(heard=heard),
             meters=meters,
             announce=lambda workload: jobs.announce(workload, "", ""),
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+from foretell.broker import EmbeddedBroker
 from foretell.v1 import prediction_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
@@ -38,6 +40,26 @@ def test_only_what_can_answer_is_serving(start_server: StartServer) -> None:
     assert status(server, "foretell.v1.PredictionService") == SERVING
     assert status(server, "toy") == SERVING
     assert status(server, "serverless") == NOT_SERVING
+
+
+def test_observations_are_served_while_the_broker_is_there(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """ObservationService is NOT_SERVING without a broker, and watchers hear when it comes back;
+    predictions do not need it."""
+    broker = EmbeddedBroker(tmp_path / "broker")
+    server = start_server(broker_url=broker.start())
+    server.publish()
+    watch = server.health.Watch(Request(service="foretell.v1.ObservationService"), timeout=WAIT_S)
+    try:
+        assert SERVING in (answer.status for answer in watch)
+        broker.stop()
+        assert next(watch).status == NOT_SERVING
+        assert status(server, "foretell.v1.PredictionService") == SERVING
+        broker.start()
+        assert next(watch).status == SERVING
+    finally:
+        broker.stop()
 
 
 def test_list_names_everything(shared_server: RunningServer) -> None:
