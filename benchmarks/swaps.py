@@ -1,10 +1,13 @@
 """Hot swaps under continuous load: what fails, and what memory it costs.
 
     python -m benchmarks.swaps --swaps 100
+    python -m benchmarks.swaps --swaps 30 --pause 2                   # latency around a swap
+    python -m benchmarks.swaps --swaps 1000 --requests 1000000        # memory; takes half an hour
 
 A server process answers clients that never pause, while bundles of the size of a real one are
 published, one after the other. Each swap is over when an answer names the new bundle. Memory is
-the server's resident set, before (after some swaps to warm up) and after.
+the server's resident set, before (after some swaps to warm up) and after all swaps and requests.
+With a pause between swaps, the latency of the second around each is compared with the rest.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -43,6 +47,8 @@ class Load:
     """What the clients saw."""
 
     seconds: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """When each of these calls began."""
     failures: list[str] = field(default_factory=list)
     _versions: set[str] = field(default_factory=set)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -66,6 +72,7 @@ class Load:
                     self.failures.append(str(error))
                     continue
                 self.seconds.append(time.perf_counter() - began)
+                self.moments.append(began)
                 version = answer.provenance.bundle_version
                 if version not in self._versions:
                     with self._news:
@@ -93,6 +100,10 @@ class Result:
     requests_per_s: float
     p50_ms: float
     p99_ms: float
+    p99_around_ms: float | None
+    """Of calls in the second around a swap; None without a pause between swaps."""
+    p99_apart_ms: float | None
+    """Of all other calls."""
     swap_p50_ms: float
     """From publishing to the first answer by the new bundle."""
     swap_max_ms: float
@@ -102,10 +113,11 @@ class Result:
     """Of the resident memory, over the swaps after the warm-up."""
 
 
-def measure(swaps: int, clients: int) -> Result:
-    """Run one server through so many swaps."""
+def measure(swaps: int, clients: int, pause_s: float = 0.0, requests: int = 0) -> Result:
+    """Run one server through so many swaps, and at least so many requests."""
     folder = Path(tempfile.mkdtemp(prefix="foretell-swaps-"))
     load, took, rss = Load(), [], []
+    over: list[float] = []
     try:
         registry = folder / "registry"
         publish_tiny(registry, folder, ballast=BALLAST)
@@ -120,6 +132,10 @@ def measure(swaps: int, clients: int) -> Result:
                     if i == WARM_UP_SWAPS:
                         rss.append(process.memory_info().rss)
                     took.append(_swap(registry, folder, load, i))
+                    over.append(time.perf_counter())
+                    time.sleep(pause_s)
+                while len(load.seconds) < requests:
+                    time.sleep(0.5)
                 rss.append(process.memory_info().rss)
             finally:
                 load.end()
@@ -128,19 +144,37 @@ def measure(swaps: int, clients: int) -> Result:
             elapsed = time.perf_counter() - began
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    around, apart = _split(load, over) if pause_s else ([], load.seconds)
     return Result(
         swaps=swaps,
         requests=len(load.seconds) + len(load.failures),
         failed=len(load.failures),
         requests_per_s=len(load.seconds) / elapsed,
         p50_ms=1000 * statistics.median(load.seconds),
-        p99_ms=1000 * statistics.quantiles(load.seconds, n=100)[98],
+        p99_ms=_p99_ms(load.seconds),
+        p99_around_ms=_p99_ms(around) if around else None,
+        p99_apart_ms=_p99_ms(apart) if around else None,
         swap_p50_ms=1000 * statistics.median(took[WARM_UP_SWAPS:]),
         swap_max_ms=1000 * max(took[WARM_UP_SWAPS:]),
         rss_before_mib=rss[0] / MIB,
         rss_after_mib=rss[1] / MIB,
         growth=rss[1] / rss[0] - 1,
     )
+
+
+def _split(load: Load, swaps: list[float]) -> tuple[list[float], list[float]]:
+    """Return the seconds of calls that began within half a second of a swap, and of the others."""
+    around: list[float] = []
+    apart: list[float] = []
+    for began, seconds in zip(load.moments, load.seconds, strict=False):
+        i = bisect_left(swaps, began)
+        near = any(abs(began - swap) < 0.5 for swap in swaps[max(i - 1, 0) : i + 1])
+        (around if near else apart).append(seconds)
+    return around, apart
+
+
+def _p99_ms(seconds: list[float]) -> float:
+    return 1000 * statistics.quantiles(seconds, n=100)[98]
 
 
 def _swap(registry: Path, folder: Path, load: Load, number: int) -> float:
@@ -151,6 +185,8 @@ def _swap(registry: Path, folder: Path, load: Load, number: int) -> float:
     # What was made for publishing is not needed any more.
     for made in folder.glob("bundle-*"):
         shutil.rmtree(made)
+    for old in sorted((registry / "toy" / "bundles").iterdir())[:-3]:
+        shutil.rmtree(old)
     return seconds
 
 
@@ -184,9 +220,11 @@ def _await_serving(address: str) -> None:
 @click.option("--swaps", default=100, show_default=True, help="How many swaps to measure.")
 @click.option("--clients", default=4, show_default=True, help="How many clients ask at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(swaps: int, clients: int, as_json: bool) -> None:
+@click.option("--pause", default=0.0, show_default=True, help="Seconds between swaps.")
+@click.option("--requests", default=0, show_default=True, help="Go on until so many were answered.")
+def main(swaps: int, clients: int, as_json: bool, pause: float, requests: int) -> None:
     """Swap bundles under load and print what it cost."""
-    result = measure(swaps, clients)
+    result = measure(swaps, clients, pause, requests)
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
@@ -196,6 +234,11 @@ def main(swaps: int, clients: int, as_json: bool) -> None:
         f"  requests/s        {result.requests_per_s:>10,.0f}   "
         f"p50 {result.p50_ms:.2f} ms, p99 {result.p99_ms:.2f} ms"
     )
+    if result.p99_around_ms is not None and result.p99_apart_ms is not None:
+        click.echo(
+            f"  p99 around a swap {result.p99_around_ms:>7.2f} ms   otherwise "
+            f"{result.p99_apart_ms:.2f} ms"
+        )
     click.echo(
         f"  publish to answer {result.swap_p50_ms:>7,.0f} ms   at most {result.swap_max_ms:,.0f} ms"
     )
