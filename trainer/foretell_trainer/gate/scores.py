@@ -65,7 +65,8 @@ class Margins:
     crps: float
     """Relative: 0.05 is 5 % more than the current bundle's."""
     coverage: float
-    """Share of rows by which the interval may hold less often than it says."""
+    """Share of rows by which the interval may be further below what it says than the current
+    one's is off."""
     significance: float
     """Probability, of one test, of calling equal bundles different."""
 
@@ -79,7 +80,9 @@ def complaint(candidate: Scores, current: Scores, margins: Margins) -> str:
         return f"its error is {now:.3g}, the current one's {before:.3g}"
     held, holds = float(current.inside.mean()), float(candidate.inside.mean())
     lost = candidate.inside.astype(float) - current.inside
-    too_few = holds < COVERAGE_LEVEL - margins.coverage
+    # One that held too often was off as well, and wider than it need be.
+    off = COVERAGE_LEVEL - holds - abs(COVERAGE_LEVEL - held)
+    too_few = off > margins.coverage
     if too_few and by_chance(-lost) < margins.significance:
         return (
             f"its 90 % intervals hold for {holds:.0%} of the rows, the current one's for {held:.0%}"
