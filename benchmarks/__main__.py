@@ -66,6 +66,14 @@ BENCHMARKS = (
         needs_data=False,
     ),
     Benchmark(
+        "benchmarks.serving",
+        "the server beside an echo on its own stack, the graph alone, and peers",
+        "[--peers] [--only NAME] [--out FILE]",
+        "8; the first run fits a bundle",
+        quick=("--rounds", "1", "--seconds", "0.5"),
+        needs_data=False,
+    ),
+    Benchmark(
         "benchmarks.ingest",
         "observations per second into DuckDB, alone and through broker and worker",
         "--rows 60000 --batch 1000,5000",

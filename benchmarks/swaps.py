@@ -23,7 +23,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -211,9 +211,14 @@ def _server(registry: Path) -> Iterator[tuple[psutil.Process, str]]:
 
 
 def _await_serving(address: str) -> None:
-    with grpc.insecure_channel(address) as channel, suppress(grpc.RpcError):
+    with grpc.insecure_channel(address) as channel:
         request = prediction_pb2.PredictRequest(workload="toy")
-        Stubs(channel).prediction.Predict(request, timeout=30, wait_for_ready=True)
+        try:
+            Stubs(channel).prediction.Predict(request, timeout=120, wait_for_ready=True)
+        except grpc.RpcError as error:
+            # It serves when it says what the request lacks.
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
 
 
 @click.command()

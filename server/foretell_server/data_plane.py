@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from foretell.columns import Column
 from foretell.encoding import Encoded
-from foretell.errors import Cancelled, InvalidInput, TooMuch, Violation
+from foretell.errors import InvalidInput, TooMuch, Violation
 from foretell.parsing import Value
 
 from foretell_server.answers import Answers, join_answers, read_answers
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan
 from foretell_server.shelf import LiveBundle
-
-SLICE_ROWS = 4096
-"""So many rows are answered before asking again whether anybody still waits."""
+from foretell_server.slices import in_slices
 
 _CELL_BYTES = 8
 
@@ -47,8 +46,17 @@ class TableQuestion:
 class DataPlane:
     """Answers questions with a bundle. Holds no state but the names of its answers."""
 
-    def __init__(self, max_rows: int, max_answer_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        max_rows: int,
+        max_answer_bytes: int | None = None,
+        helpers: Executor | None = None,
+        most_helpers: int = 0,
+    ) -> None:
+        """`helpers` are threads that may work on large batches too, so many on one at most."""
         self.max_rows = max_rows
+        self._helpers = helpers
+        self._most_helpers = most_helpers
         self._max_answer_bytes = max_answer_bytes
         # Unique over processes and restarts without asking anybody.
         self.prefix = secrets.token_hex(6)
@@ -72,12 +80,12 @@ class DataPlane:
         plan = bundle.plan(question.options)
         self._check_answer(question.rows, plan.cells + 1 + len(bundle.groups))
         encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
-        parts: list[Answers] = []
         name = self.new_name()
-        for start in range(0, len(encoded), SLICE_ROWS):
-            if gone():
-                raise Cancelled("the caller has gone")
-            parts.append(_answer(bundle, plan, _slice(encoded, start), name))
+
+        def answer(rows: slice) -> Answers:
+            return _answer(bundle, plan, _slice(encoded, rows), name)
+
+        parts = in_slices(len(encoded), answer, gone, self._helpers, self._most_helpers)
         return join_answers(parts)
 
     def check_rows(self, rows: int) -> None:
@@ -113,6 +121,5 @@ def _answer(bundle: LiveBundle, plan: Plan, encoded: Encoded, name: str) -> Answ
     )
 
 
-def _slice(encoded: Encoded, start: int) -> Encoded:
-    rows = slice(start, start + SLICE_ROWS)
+def _slice(encoded: Encoded, rows: slice) -> Encoded:
     return Encoded(encoded.numbers[rows], encoded.categories[rows], encoded.unknown[rows])

@@ -117,7 +117,13 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             meters=meters,
             announce=lambda workload: jobs.announce(workload, "", ""),
         )
-        plane = DataPlane(settings.max_rows_per_call, settings.max_message_bytes)
+        others = max(0, (os.cpu_count() or 1) // settings.workers - 1)
+        plane = DataPlane(
+            settings.max_rows_per_call,
+            settings.max_message_bytes,
+            _threads(stack, "slices", max(others, 1)),
+            others,
+        )
         cache = AnswerCache(settings.cache_entries)
         cache.show(meters)
         recent = RecentAnswers(

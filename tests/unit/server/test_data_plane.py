@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from foretell.columns import Coded, Column
 from foretell.errors import Cancelled, InvalidInput
 from foretell.predictor import Predictor
-from foretell_server.data_plane import SLICE_ROWS, DataPlane, Question, TableQuestion
+from foretell_server.data_plane import DataPlane, Question, TableQuestion
 from foretell_server.options import CostQuestion, DeadlineQuestion, Options, compile_plan
 from foretell_server.shelf import LiveBundle
+from foretell_server.slices import SLICE_ROWS, in_slices
 
 from tests.bundles import tiny_bundle, toy_schema
 
@@ -118,3 +120,27 @@ def test_levels_outside_0_and_1_are_refused(level: float) -> None:
     for options in (Options(quantiles=(level,)), Options(interval_level=level)):
         with pytest.raises(InvalidInput):
             compile_plan(options, toy_schema())
+
+
+def test_helpers_change_nothing_but_the_time(bundle: LiveBundle) -> None:
+    """Slices that several threads answered are joined in the order of the rows."""
+    rows = 1000
+    alone = DataPlane(rows).predict_table(bundle, table(rows))
+    with ThreadPoolExecutor(3) as helpers:
+        helped = DataPlane(rows, None, helpers, 3).predict_table(bundle, table(rows))
+    for mine, theirs in zip(helped.metrics, alone.metrics, strict=True):
+        np.testing.assert_array_equal(mine.median, theirs.median)
+    assert helped.tiers == alone.tiers
+
+
+def test_a_slice_that_fails_ends_the_batch() -> None:
+    """An error in any slice, a helper's too, is the error of the whole; no more are begun."""
+    begun = []
+
+    def work(rows: slice) -> int:
+        begun.append(rows.start)
+        raise ValueError(rows.start)
+
+    with ThreadPoolExecutor(2) as helpers, pytest.raises(ValueError, match=r"\d+"):
+        in_slices(100_000, work, lambda: False, helpers, 2)
+    assert len(begun) <= 3
