@@ -42,6 +42,20 @@ BENCHMARKS = (
         quick=("--only", "wasm_tasks,llm_models", "--splits", "random", "--quick"),
     ),
     Benchmark(
+        "benchmarks.decisions",
+        "hardware chosen for held-out models, limits that hold, a ranking and a matrix through gRPC",
+        "--data DIR [--only vision_models,llm_models] [--folds N] [--no-speed]",
+        "20",
+        quick=("--only", "llm_models", "--folds", "1"),
+    ),
+    Benchmark(
+        "benchmarks.scheduling",
+        "a scheduling simulator: what forecasts are worth, and memory packed by joint risk",
+        "--data DIR [--seeds N] [--load 0.85]",
+        "5",
+        quick=("--folds", "2", "--seeds", "2"),
+    ),
+    Benchmark(
         "benchmarks.swaps",
         "hot swaps under continuous load: failed requests, growth of memory",
         "--swaps 100",

@@ -112,6 +112,15 @@ class DecisionService:
             lambda: decision_answer.placement(decider.place(decision_question.place(request)))
         )
 
+    async def ShareDevice(
+        self, request: decision_pb2.ShareDeviceRequest, context: ServicerContext
+    ) -> decision_pb2.ShareDeviceResponse:
+        """Say how items share a device."""
+        decider = self._decider(await self._bundle(request))
+        return await self._in_thread(
+            lambda: decision_answer.sharing(decider.share(decision_question.share(request)))
+        )
+
     def _decider(self, bundle: LiveBundle) -> Decider:
         found = self._deciders.get(bundle.predictor)
         if found is None:

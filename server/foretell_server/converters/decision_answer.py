@@ -20,13 +20,15 @@ from foretell.decide import (
     Placement,
     Ranked,
     Recommendation,
+    Sharing,
     Side,
+    Strategy,
 )
 from foretell.decide import NodeLoad as Load
 from foretell.v1 import common_pb2, decision_pb2, prediction_pb2
 
 from foretell_server.converters.columns import put_numbers
-from foretell_server.converters.decision_question import PLACEMENT_GOALS
+from foretell_server.converters.decision_question import PLACEMENT_GOALS, SHARING_GOALS
 from foretell_server.converters.prediction import TIERS
 
 VERDICTS = {
@@ -42,6 +44,12 @@ REASONS = {
     "evidence": decision_pb2.EXCLUSION_REASON_EVIDENCE,
 }
 _GOALS = {goal: value for value, goal in PLACEMENT_GOALS.items() if value}
+_SHARING_GOALS = {goal: value for value, goal in SHARING_GOALS.items() if value}
+_STRATEGIES = {
+    "parallel": decision_pb2.STRATEGY_KIND_PARALLEL,
+    "sequential": decision_pb2.STRATEGY_KIND_SEQUENTIAL,
+    "batched": decision_pb2.STRATEGY_KIND_BATCHED,
+}
 _MAKESPAN_LEVEL = 0.8
 
 
@@ -156,6 +164,43 @@ def placement(found: Placement) -> decision_pb2.PlaceBatchResponse:
             for one in found.unplaced
         ],
         nodes=map(_load, found.nodes),
+    )
+
+
+def sharing(found: Sharing) -> decision_pb2.ShareDeviceResponse:
+    """Return strategies as a message."""
+    return decision_pb2.ShareDeviceResponse(
+        workload=found.workload,
+        bundle_version=found.bundle_version,
+        goal=_SHARING_GOALS[found.goal],
+        goal_unit=found.goal_unit,
+        memory_unit=found.memory_unit,
+        strategies=map(_strategy, found.strategies),
+        left_out=found.left_out,
+    )
+
+
+def _strategy(one: Strategy) -> decision_pb2.Strategy:
+    return decision_pb2.Strategy(
+        kind=_STRATEGIES[one.name],
+        feasible=one.feasible,
+        goal_value=one.value,
+        makespan_s=one.makespan_s,
+        makespan_interval=_interval(one.makespan_lower_s, one.makespan_upper_s, _MAKESPAN_LEVEL),
+        mean_completion_s=one.mean_completion_s,
+        memory_needed=one.memory_needed,
+        overflow_probability=one.overflow_probability,
+        timeline=[
+            decision_pb2.TimelineSegment(
+                item=part.item,
+                start_s=part.start_s,
+                end_s=part.end_s,
+                slowdown=part.slowdown,
+                batch_size=part.batch_size,
+            )
+            for part in one.timeline
+        ],
+        why=one.why,
     )
 
 

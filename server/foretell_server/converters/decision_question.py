@@ -5,7 +5,7 @@ Defaults are those of the questions: a field that is not set is left to them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foretell.decide import (
@@ -21,6 +21,7 @@ from foretell.decide import (
     Objective,
     Place,
     Recommend,
+    Share,
     Term,
     WhatIf,
 )
@@ -33,6 +34,13 @@ PLACEMENT_GOALS = {
     decision_pb2.PLACEMENT_GOAL_MAKESPAN: "makespan",
     decision_pb2.PLACEMENT_GOAL_COST: "cost",
     decision_pb2.PLACEMENT_GOAL_DEADLINE_MISSES: "deadline_misses",
+}
+
+SHARING_GOALS = {
+    decision_pb2.SHARING_GOAL_UNSPECIFIED: "makespan",
+    decision_pb2.SHARING_GOAL_MAKESPAN: "makespan",
+    decision_pb2.SHARING_GOAL_MEAN_COMPLETION: "mean_completion",
+    decision_pb2.SHARING_GOAL_MEMORY: "memory",
 }
 
 
@@ -102,10 +110,7 @@ def place(request: decision_pb2.PlaceBatchRequest) -> Place:
     """Return what a request asks."""
     seconds = {"seconds": request.search_seconds} if request.HasField("search_seconds") else {}
     return Place(
-        items=tuple(
-            Item(item.name, _features(item.features, f"items[{i}]."), **_set(item, *_OF_ITEMS))
-            for i, item in enumerate(request.items)
-        ),
+        items=_items(request.items),
         nodes=tuple(
             Node(
                 node.name,
@@ -117,7 +122,7 @@ def place(request: decision_pb2.PlaceBatchRequest) -> Place:
             )
             for j, node in enumerate(request.nodes)
         ),
-        goal=_goal(request.goal),
+        goal=_goal(request.goal, PLACEMENT_GOALS, decision_pb2.PlacementGoal),
         node_feature=request.node_feature,
         may_wait=not request.start_at_once,
         memory_metric=request.memory_metric,
@@ -127,15 +132,40 @@ def place(request: decision_pb2.PlaceBatchRequest) -> Place:
     )
 
 
+def share(request: decision_pb2.ShareDeviceRequest) -> Share:
+    """Return what a request asks."""
+    batch: dict[str, Any] = (
+        {"batch_feature": request.batch_feature} if request.batch_feature else {}
+    )
+    return Share(
+        items=_items(request.items),
+        goal=_goal(request.goal, SHARING_GOALS, decision_pb2.SharingGoal),
+        limits=tuple(map(_limit, request.limits)),
+        neighbour_feature=request.neighbour_feature,
+        item_feature=request.item_feature,
+        batch_sizes=tuple(request.batch_sizes),
+        memory_metric=request.memory_metric,
+        accounting=_accounting(request.accounting),
+        **batch,
+        **_set(request, "memory", "overflow_risk", "slowdown"),
+    )
+
+
 _OF_ITEMS = ("deadline_s", "work")
 
 
-def _goal(value: int) -> Any:  # noqa: ANN401 -- one of the goals, which the question checks
-    if value not in PLACEMENT_GOALS:
-        allowed = ", ".join(decision_pb2.PlacementGoal.keys())
-        message = f"{value} is not a goal; allowed: {allowed}"
+def _items(sent: Iterable[decision_pb2.BatchItem]) -> tuple[Item, ...]:
+    return tuple(
+        Item(item.name, _features(item.features, f"items[{i}]."), **_set(item, *_OF_ITEMS))
+        for i, item in enumerate(sent)
+    )
+
+
+def _goal(value: int, goals: Mapping[Any, str], enum: Any) -> Any:  # noqa: ANN401 -- any goal
+    if value not in goals:
+        message = f"{value} is not a goal; allowed: {', '.join(enum.keys())}"
         raise InvalidInput([Violation("goal", str(value), message)])
-    return PLACEMENT_GOALS[value]  # type: ignore[index]
+    return goals[value]
 
 
 def _set(message: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 -- any message

@@ -86,6 +86,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Say whether one configuration is really better than another.",
             "server,plot",
         ),
+        "share": Entry(
+            "share:share",
+            "Run several items on one device: in parallel, in sequence, batched.",
+            "server,trainer,plot",
+        ),
         "report": Entry(
             "report:report",
             "Write how far a bundle can be relied on, with pictures.",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         Placement,
         Recommend,
         Recommendation,
+        Share,
+        Sharing,
         WhatIf,
     )
 
@@ -64,6 +66,9 @@ class Asker(Protocol):
     def place(self, question: Place) -> Placement:
         """Place a batch."""
 
+    def share(self, question: Share) -> Sharing:
+        """Share a device."""
+
 
 class LocalAsker:
     """A bundle of a registry, in this process."""
@@ -76,6 +81,7 @@ class LocalAsker:
         self.curve = decider.curve
         self.what_if = decider.what_if
         self.place = decider.place
+        self.share = decider.share
 
     def known(self, feature: str) -> tuple[str, ...]:
         """Return the values of a category that the bundle knows."""
@@ -140,6 +146,11 @@ class RemoteAsker:
         return self._client.place(
             self._workload, question.items, question.nodes, **asked, **self._pinned
         )
+
+    def share(self, question: Share) -> Sharing:
+        """Share a device."""
+        asked = _rest(question, "items")
+        return self._client.share(self._workload, question.items, **asked, **self._pinned)
 
 
 def _rest(question: Any, *taken: str) -> dict[str, Any]:  # noqa: ANN401 -- any question

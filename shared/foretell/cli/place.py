@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from foretell.cli import output
-from foretell.cli.deciding import answering, answering_options, feature_value
+from foretell.cli.batches import OF_ITEMS, item_of, rows_of
+from foretell.cli.deciding import answering, answering_options
 from foretell.cli.options import FILE
 from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
-from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from foretell.decide import Placement
 
 T = TypeVar("T")
 
-_OF_ITEMS = ("deadline_s", "work")
 _OF_NODES = ("memory", "power", "slots", "free_in_s", "price_per_hour")
 
 
@@ -77,8 +75,8 @@ def place(
 
         found = asker.place(
             Place(
-                tuple(map(_item, _rows(items, "--items", _OF_ITEMS, asker.kinds))),
-                tuple(map(_node, _rows(nodes, "--nodes", _OF_NODES, asker.kinds))),
+                tuple(map(item_of, rows_of(items, "--items", OF_ITEMS, asker.kinds))),
+                tuple(map(_node, rows_of(nodes, "--nodes", _OF_NODES, asker.kinds))),
                 asked["goal"],
                 asked["node_feature"],
                 asked["overflow_risk"],
@@ -94,51 +92,6 @@ def place(
         _print(found, markdown=as_markdown)
     title = f"{workload}: {len(found.assigned)} items on {len(found.nodes)} nodes"
     draw(pictures, lambda: _figures(found, title), title, quiet=as_json)
-
-
-def _rows(
-    path: Path, option: str, numbers: Sequence[str], kinds: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """Return the rows of a table: `name`, `kind`, the numbers, and `features`.
-
-    Raises InvalidInput, with the line, for a column that is neither and for what is no number.
-    """
-    from foretell.cli.tables import read_tables
-
-    table = read_tables([path])
-    unknown = [n for n in table.columns if n not in ("name", "kind", *numbers) and n not in kinds]
-    if unknown or "name" not in table.columns:
-        what = f"unknown columns {', '.join(unknown)}" if unknown else "no column 'name'"
-        allowed = ", ".join(("name", "kind", *numbers, *kinds))
-        raise InvalidInput([Violation(option, str(path), f"{path} has {what}; allowed: {allowed}")])
-    found = []
-    for i in range(len(table)):
-        cells = {n: column[i] for n, column in table.columns.items() if column[i] not in (None, "")}
-        row: dict[str, Any] = {"name": str(cells.pop("name", "")), "features": {}}
-        for name, cell in cells.items():
-            field = f"{table.source}:{table.lines[i]} {name}"
-            if name in numbers and name not in kinds:
-                row[name] = _number(field, cell)
-            elif name == "kind" and name not in kinds:
-                row[name] = str(cell)
-            else:
-                plain = feature_value(field, name, cell, kinds) if isinstance(cell, str) else cell
-                row["features"][name] = plain
-        found.append(row)
-    return found
-
-
-def _number(field: str, cell: object) -> float:
-    try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise InvalidInput([Violation(field, str(cell), f"{cell!r} is not a number")]) from None
-
-
-def _item(row: dict[str, Any]) -> Any:  # noqa: ANN401 -- an Item
-    from foretell.decide import Item
-
-    return Item(**row)
 
 
 def _node(row: dict[str, Any]) -> Any:  # noqa: ANN401 -- a Node

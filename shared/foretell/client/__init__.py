@@ -4,7 +4,7 @@ from foretell.client.aio import AsyncClient
 from foretell.client.batch import Chunk, MetricColumns, Predictions, ReservationColumn
 from foretell.client.channel import Tls
 from foretell.client.decision_answers import MatrixAnswer
-from foretell.client.decision_asks import CurveAsk, PlaceAsk, RecommendAsk, WhatIfAsk
+from foretell.client.decision_asks import CurveAsk, PlaceAsk, RecommendAsk, ShareAsk, WhatIfAsk
 from foretell.client.models import (
     Acknowledgement,
     Acknowledgements,
@@ -58,6 +58,7 @@ __all__ = [
     "RecommendAsk",
     "Reservation",
     "ReservationColumn",
+    "ShareAsk",
     "StreamAnswer",
     "Tls",
     "WhatIfAsk",

@@ -15,7 +15,7 @@ from foretell.client.batch import Floats, Predictions
 from foretell.decide.curve import BestPoint, CurveAnswer, CurveMetric
 from foretell.decide.matrix import MatrixMetric, MatrixTable
 from foretell.decide.placing.results import Assigned, NodeLoad, Placement, Unplaced
-from foretell.decide.questions import Matrix, PlacementGoal
+from foretell.decide.questions import Matrix, PlacementGoal, SharingGoal
 from foretell.decide.results import (
     Estimate,
     Excluded,
@@ -27,6 +27,7 @@ from foretell.decide.results import (
     Regret,
     Verdict,
 )
+from foretell.decide.sharing.results import Segment, Sharing, Strategy, StrategyName
 from foretell.decide.what_if import Comparison, Difference, Side
 from foretell.v1 import decision_pb2
 
@@ -35,6 +36,8 @@ _TIERS = {1: "repeat", 2: "warm", 3: "few-shot", 4: "cold"}
 _VERDICTS: Sequence[Verdict] = get_args(Verdict)
 _REASONS: Sequence[ExclusionReason] = get_args(ExclusionReason)
 _GOALS: Sequence[PlacementGoal] = get_args(PlacementGoal)
+_SHARING_GOALS: Sequence[SharingGoal] = get_args(SharingGoal)
+_STRATEGIES: Sequence[StrategyName] = get_args(StrategyName)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,6 +197,38 @@ def placement(message: decision_pb2.PlaceBatchResponse) -> Placement:
         assigned=tuple(map(_assigned, message.assigned)),
         unplaced=tuple(Unplaced(one.item, one.index, one.why) for one in message.unplaced),
         nodes=tuple(map(_load, message.nodes)),
+    )
+
+
+def sharing(message: decision_pb2.ShareDeviceResponse) -> Sharing:
+    """Return strategies."""
+    return Sharing(
+        workload=message.workload,
+        bundle_version=message.bundle_version,
+        goal=_SHARING_GOALS[message.goal - 1],
+        goal_unit=message.goal_unit,
+        memory_unit=message.memory_unit,
+        strategies=tuple(map(_strategy, message.strategies)),
+        left_out=tuple(message.left_out),
+    )
+
+
+def _strategy(m: decision_pb2.Strategy) -> Strategy:
+    return Strategy(
+        name=_STRATEGIES[m.kind - 1],
+        feasible=m.feasible,
+        value=m.goal_value,
+        makespan_s=m.makespan_s,
+        makespan_lower_s=m.makespan_interval.lower,
+        makespan_upper_s=m.makespan_interval.upper,
+        mean_completion_s=m.mean_completion_s,
+        memory_needed=_optional(m, "memory_needed"),
+        overflow_probability=_optional(m, "overflow_probability"),
+        timeline=tuple(
+            Segment(s.item, s.start_s, s.end_s, s.slowdown, _optional(s, "batch_size"))
+            for s in m.timeline
+        ),
+        why=m.why,
     )
 
 

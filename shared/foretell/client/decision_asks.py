@@ -27,6 +27,8 @@ from foretell.decide.questions import (
     Place,
     PlacementGoal,
     Recommend,
+    Share,
+    SharingGoal,
     WhatIf,
 )
 
@@ -106,6 +108,33 @@ class PlaceAsk(TypedDict, total=False):
     """How long to look for something better, from 0 to 60; 2 without it."""
 
 
+class ShareAsk(TypedDict, total=False):
+    """The keyword arguments of `share`."""
+
+    goal: SharingGoal
+    """`makespan` (without it), `mean_completion` or `memory`."""
+    memory: float
+    """What the device has, in the memory metric's unit; no limit without it."""
+    overflow_risk: float
+    """Probability, at most, that it does not suffice; 0.01 without it."""
+    limits: LimitsLike
+    """By metric of time, the most that is allowed with a probability of 0.95; or `Limit`s."""
+    neighbour_feature: str
+    """The category that names what runs beside an item; `neighbour`, if there is one."""
+    item_feature: str
+    """The category by which items are named there; the first id of the schema's groups."""
+    slowdown: float
+    """By what factor each item beside it slows an item down, without such a category."""
+    batch_feature: str
+    """The number feature that batches; `batch_size` without it."""
+    batch_sizes: Sequence[float]
+    """The sizes to choose from; powers of two up to 256 without it."""
+    memory_metric: str
+    """The metric of memory, where the schema has several."""
+    accounting: Accounting
+    """What durations are counted with, where the schema leaves a choice."""
+
+
 def recommend_question(
     features: Features, objective: ObjectiveLike, ask: RecommendAsk
 ) -> Recommend:
@@ -155,6 +184,17 @@ def what_if_question(
 def place_question(items: Iterable[Item], nodes: Iterable[Node], ask: PlaceAsk) -> Place:
     """Return the question; TypeError for a keyword that does not exist."""
     return Place(tuple(items), tuple(nodes), **ask)
+
+
+def share_question(items: Iterable[Item], ask: ShareAsk) -> Share:
+    """Return the question; TypeError for a keyword that does not exist."""
+    rest: dict[str, Any] = dict(ask)
+    return Share(
+        tuple(items),
+        limits=limits_of(rest.pop("limits", ())),
+        batch_sizes=tuple(rest.pop("batch_sizes", ())),
+        **rest,
+    )
 
 
 def _objective(given: ObjectiveLike, rest: dict[str, Any]) -> Objective:

@@ -23,6 +23,7 @@ from foretell.decide.questions import (
     Objective,
     Place,
     Recommend,
+    Share,
     Term,
     WhatIf,
 )
@@ -45,6 +46,13 @@ _GOALS = {
     "makespan": decision_pb2.PLACEMENT_GOAL_MAKESPAN,
     "cost": decision_pb2.PLACEMENT_GOAL_COST,
     "deadline_misses": decision_pb2.PLACEMENT_GOAL_DEADLINE_MISSES,
+}
+
+
+_SHARING_GOALS = {
+    "makespan": decision_pb2.SHARING_GOAL_MAKESPAN,
+    "mean_completion": decision_pb2.SHARING_GOAL_MEAN_COMPLETION,
+    "memory": decision_pb2.SHARING_GOAL_MEMORY,
 }
 
 
@@ -168,13 +176,44 @@ def what_if_request(
     return request
 
 
+def share_request(
+    workload: str, question: Share, bundle_version: str
+) -> decision_pb2.ShareDeviceRequest:
+    """Return the request; InvalidInput names each value that cannot be sent."""
+    _check_goal(question.goal, _SHARING_GOALS)
+    request = decision_pb2.ShareDeviceRequest(
+        workload=workload,
+        goal=_SHARING_GOALS[question.goal],
+        memory=question.memory,
+        overflow_risk=question.overflow_risk,
+        limits=map(_limit, question.limits),
+        neighbour_feature=question.neighbour_feature,
+        item_feature=question.item_feature,
+        slowdown=question.slowdown,
+        batch_feature=question.batch_feature,
+        batch_sizes=question.batch_sizes,
+        memory_metric=question.memory_metric,
+        accounting=_accounting(question),
+        bundle_version=bundle_version,
+    )
+    found: list[Violation] = []
+    for i, item in enumerate(question.items):
+        found += _add_item(request, item, f"items[{i}]")
+    refuse(found)
+    return request
+
+
+def _check_goal(goal: str, known: Mapping[str, object]) -> None:
+    if goal not in known:
+        message = f"{goal!r} is not one of {', '.join(known)}"
+        raise InvalidInput([Violation("goal", goal, message)])
+
+
 def place_request(
     workload: str, question: Place, bundle_version: str
 ) -> decision_pb2.PlaceBatchRequest:
     """Return the request; InvalidInput names each value that cannot be sent."""
-    if question.goal not in _GOALS:
-        message = f"{question.goal!r} is not one of {', '.join(_GOALS)}"
-        raise InvalidInput([Violation("goal", question.goal, message)])
+    _check_goal(question.goal, _GOALS)
     request = decision_pb2.PlaceBatchRequest(
         workload=workload,
         goal=_GOALS[question.goal],
@@ -195,7 +234,11 @@ def place_request(
     return request
 
 
-def _add_item(request: decision_pb2.PlaceBatchRequest, item: Item, field: str) -> list[Violation]:
+def _add_item(
+    request: decision_pb2.PlaceBatchRequest | decision_pb2.ShareDeviceRequest,
+    item: Item,
+    field: str,
+) -> list[Violation]:
     sent = request.items.add(name=item.name, deadline_s=item.deadline_s, work=item.work)
     return fill_features(sent.features, item.features, f"{field}.features")
 
@@ -241,7 +284,7 @@ def _limit(given: Limit) -> decision_pb2.Limit:
     )
 
 
-def _accounting(question: Recommend | Curve | WhatIf | Place) -> decision_pb2.Accounting:
+def _accounting(question: Recommend | Curve | WhatIf | Place | Share) -> decision_pb2.Accounting:
     given = question.accounting
     return decision_pb2.Accounting(work_metric=given.work_metric, power=given.power)
 

@@ -12,11 +12,13 @@ from foretell.client.decision_asks import (
     CurveAsk,
     PlaceAsk,
     RecommendAsk,
+    ShareAsk,
     WhatIfAsk,
     curve_question,
     matrix_question,
     place_question,
     recommend_question,
+    share_question,
     what_if_question,
 )
 from foretell.client.decision_requests import (
@@ -26,6 +28,7 @@ from foretell.client.decision_requests import (
     matrix_request,
     place_request,
     recommend_request,
+    share_request,
     what_if_request,
 )
 from foretell.client.failures import translated
@@ -34,6 +37,7 @@ from foretell.decide.curve import CurveAnswer
 from foretell.decide.placing.results import Placement
 from foretell.decide.questions import Item, Matrix, Node
 from foretell.decide.results import Recommendation
+from foretell.decide.sharing.results import Sharing
 from foretell.decide.what_if import Comparison
 from foretell.v1 import decision_pb2
 
@@ -134,6 +138,21 @@ class Decisions:
         seconds = place_seconds(question.seconds, timeout, self._connection)
         return decision_answers.placement(self._call(method, request, seconds))
 
+    def share(
+        self,
+        workload: str,
+        items: Iterable[Item],
+        *,
+        bundle_version: str = "",
+        timeout: float | None = None,
+        **ask: Unpack[ShareAsk],
+    ) -> Sharing:
+        """Say how several items shall share one device; see `ShareAsk`."""
+        request = share_request(workload, share_question(items, ask), bundle_version)
+        return decision_answers.sharing(
+            self._call(self._stubs.decision.ShareDevice, request, timeout)
+        )
+
 
 class AsyncDecisions:
     """What `AsyncClient` can decide; the calls, their arguments and errors are those of
@@ -232,6 +251,20 @@ class AsyncDecisions:
         seconds = place_seconds(question.seconds, timeout, self._connection)
         response = await self._call(self._decisions.PlaceBatch, request, seconds)
         return decision_answers.placement(response)
+
+    async def share(
+        self,
+        workload: str,
+        items: Iterable[Item],
+        *,
+        bundle_version: str = "",
+        timeout: float | None = None,
+        **ask: Unpack[ShareAsk],
+    ) -> Sharing:
+        """Say how several items shall share one device; see `Client.share`."""
+        request = share_request(workload, share_question(items, ask), bundle_version)
+        response = await self._call(self._decisions.ShareDevice, request, timeout)
+        return decision_answers.sharing(response)
 
 
 def asked_matrix(workload: str, question: Matrix, ask: Ask) -> decision_pb2.PredictMatrixRequest:

@@ -23,6 +23,7 @@ from foretell.decide.questions import (
     Objective,
     Place,
     Recommend,
+    Share,
     Term,
     WhatIf,
 )
@@ -35,6 +36,7 @@ from foretell.decide.results import (
     Recommendation,
     Regret,
 )
+from foretell.decide.sharing.results import Segment, Sharing, Strategy
 from foretell.decide.what_if import Comparison, Difference, Side
 
 __all__ = [
@@ -71,7 +73,11 @@ __all__ = [
     "Recommend",
     "Recommendation",
     "Regret",
+    "Segment",
+    "Share",
+    "Sharing",
     "Side",
+    "Strategy",
     "Term",
     "Unplaced",
     "WhatIf",

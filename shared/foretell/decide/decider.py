@@ -23,11 +23,13 @@ from foretell.decide.placing.batch import prepare
 from foretell.decide.placing.place import describe, place
 from foretell.decide.placing.results import Placement
 from foretell.decide.quantities import Quantities, Violations
-from foretell.decide.questions import Curve, Features, Matrix, Place, Recommend, WhatIf
+from foretell.decide.questions import Curve, Features, Matrix, Place, Recommend, Share, WhatIf
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
 from foretell.decide.risk import Loss, resolve_objective
 from foretell.decide.rows import Rows, encode_rows
+from foretell.decide.sharing.results import Sharing
+from foretell.decide.sharing.share import share
 from foretell.decide.what_if import Comparison, check_what_if, compare
 from foretell.errors import InvalidInput
 from foretell.forecast import Floats
@@ -152,6 +154,13 @@ class Decider:
         assignment, bound = place(problem, question.seconds)
         workload = predictor.schema.workload
         return describe(assignment, bound, batch.prediction, predictor.version, workload)
+
+    def share(self, question: Share) -> Sharing:
+        """Say how several items shall share one device.
+
+        Raises InvalidInput with everything that is wrong with the question.
+        """
+        return share(question, self.predictor, self._strata)
 
     def _rows(
         self,

@@ -138,15 +138,17 @@ def _ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np
     return _kept(size, count, stream, correlation)[:rows]
 
 
-def draw_ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+def draw_ranks(rows: int, count: int, stream: int, correlation: float | Floats) -> NDArray[np.intp]:
     """Return in which of `count` strata each row is in every outcome, [rows, count].
 
-    Each row goes once through all strata; how two rows go together is what `correlation` says.
+    Each row goes once through all strata; how two rows go together is what `correlation` says,
+    one number for all, or how much of its error each row shares, [rows].
     """
+    shared = np.broadcast_to(np.asarray(correlation, dtype=np.float64), (rows,))[:, None]
     rng = np.random.default_rng((_SEED, stream))
     common = rng.standard_normal(count)
     own = rng.standard_normal((rows, count))
-    mixed = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
+    mixed = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
     return np.argsort(np.argsort(mixed, axis=1), axis=1)
 
 

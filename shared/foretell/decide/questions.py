@@ -224,3 +224,33 @@ class Place:
     accounting: Accounting = Accounting()
     seconds: float = 2.0
     """How long to look for something better, from 0 (the first that fits) to 60."""
+
+
+SharingGoal = Literal["makespan", "mean_completion", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How shall several items share one device: in parallel, one after another, or batched?"""
+
+    items: tuple[Item, ...]
+    """Two or more; their features name the device."""
+    goal: SharingGoal = "makespan"
+    memory: float | None = None
+    """What the device has, in the memory metric's unit; None is no limit."""
+    overflow_risk: float = 0.01
+    """Probability, at most, that what is on the device at the same time takes more than it has."""
+    limits: tuple[Limit, ...] = ()
+    """Upper limits on metrics that are times, for every item."""
+    neighbour_feature: str = ""
+    """The category that names what runs beside an item; `neighbour`, if there is one."""
+    item_feature: str = ""
+    """The category by which items are named there; the first id of the schema's groups."""
+    slowdown: float | None = None
+    """By what factor each item beside it slows an item down, for schemas without neighbours."""
+    batch_feature: str = "batch_size"
+    batch_sizes: tuple[float, ...] = ()
+    """What may be batched together; powers of two up to 256 without it."""
+    memory_metric: str = ""
+    """Only needed when the schema has several metrics of memory."""
+    accounting: Accounting = Accounting()

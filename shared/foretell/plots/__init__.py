@@ -10,7 +10,7 @@ from foretell.plots.heat_map import heat_map_figure
 from foretell.plots.page import Page, Section
 from foretell.plots.reliability import coverage_figure, reliability_figure, scatter_figure
 from foretell.plots.saving import check_picture, save
-from foretell.plots.timeline import placement_figure
+from foretell.plots.timeline import placement_figure, sharing_figure
 
 __all__ = [
     "Measured",
@@ -26,4 +26,5 @@ __all__ = [
     "reliability_figure",
     "save",
     "scatter_figure",
+    "sharing_figure",
 ]

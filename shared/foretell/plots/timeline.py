@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foretell.decide.placing.results import Assigned, Placement
+from foretell.decide.sharing.results import Sharing, Strategy
 from foretell.errors import InvalidInput, Violation
 from foretell.plots.style import (
     BLUE,
@@ -20,6 +21,7 @@ from foretell.plots.style import (
     labelled,
     look,
     percent_axis,
+    short,
 )
 
 MOST_LANES = 80
@@ -55,6 +57,48 @@ def placement_figure(placement: Placement, title: str) -> Figure:
             ]
         picture.legend(handles=entries, loc="outside lower left", ncols=2, fontsize=9)
     return picture
+
+
+def sharing_figure(sharing: Sharing, title: str) -> Figure:
+    """Return the timelines of all strategies, best first, one above the other."""
+    count = sum(len(strategy.timeline) + 1 for strategy in sharing.strategies)
+    with look():
+        picture = figure(9.0, 1.9 + 0.3 * count)
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+        heights = [len(strategy.timeline) + 1 for strategy in sharing.strategies]
+        panels = picture.subplots(
+            len(heights), 1, squeeze=False, sharex=True, height_ratios=heights
+        )[:, 0]
+        for axes, strategy in zip(panels, sharing.strategies, strict=True):
+            _strategy(axes, strategy, sharing.memory_unit)
+        panels[-1].set_xlabel(
+            "seconds from now, expected; grey: when all is done, 80 % of outcomes"
+        )
+    return picture
+
+
+def _strategy(axes: Axes, strategy: Strategy, memory_unit: str) -> None:
+    for row, part in enumerate(strategy.timeline):
+        colour = BLUE if strategy.feasible else GREY
+        axes.barh(row, part.end_s - part.start_s, left=part.start_s, height=0.66, color=colour)
+        said = "" if part.batch_size is None else f"batch {short(part.batch_size)}"
+        said = said or (f"{part.slowdown:.2f} x as long" if part.slowdown > 1 else "")
+        axes.annotate(
+            said, (part.end_s, row), xytext=(4, 0), textcoords="offset points", va="center",
+            fontsize=8,
+        )  # fmt: skip
+    axes.axvspan(strategy.makespan_lower_s, strategy.makespan_upper_s, color=GREY, alpha=0.18,
+                 lw=0, zorder=0)  # fmt: skip
+    axes.set_yticks(range(len(strategy.timeline)), [part.item for part in strategy.timeline])
+    axes.set_ylim(len(strategy.timeline) - 0.4, -0.6)
+    axes.set_xlim(0, None)
+    axes.margins(x=0.12)
+    axes.tick_params(axis="y", length=0)
+    memory = ""
+    if strategy.memory_needed is not None:
+        memory = f", memory {short(strategy.memory_needed)} {memory_unit}"
+    state = "" if strategy.feasible else " (not feasible)"
+    axes.set_title(f"{strategy.name}{state}: {short(strategy.makespan_s)} s{memory}", fontsize=10)
 
 
 def _lanes(placement: Placement) -> list[tuple[int, list[Assigned]]]:

@@ -30,6 +30,20 @@ class PlacementGoal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PLACEMENT_GOAL_MAKESPAN: _ClassVar[PlacementGoal]
     PLACEMENT_GOAL_COST: _ClassVar[PlacementGoal]
     PLACEMENT_GOAL_DEADLINE_MISSES: _ClassVar[PlacementGoal]
+
+class SharingGoal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHARING_GOAL_UNSPECIFIED: _ClassVar[SharingGoal]
+    SHARING_GOAL_MAKESPAN: _ClassVar[SharingGoal]
+    SHARING_GOAL_MEAN_COMPLETION: _ClassVar[SharingGoal]
+    SHARING_GOAL_MEMORY: _ClassVar[SharingGoal]
+
+class StrategyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STRATEGY_KIND_UNSPECIFIED: _ClassVar[StrategyKind]
+    STRATEGY_KIND_PARALLEL: _ClassVar[StrategyKind]
+    STRATEGY_KIND_SEQUENTIAL: _ClassVar[StrategyKind]
+    STRATEGY_KIND_BATCHED: _ClassVar[StrategyKind]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_CLEAR: Verdict
 VERDICT_CLOSE: Verdict
@@ -44,6 +58,14 @@ PLACEMENT_GOAL_UNSPECIFIED: PlacementGoal
 PLACEMENT_GOAL_MAKESPAN: PlacementGoal
 PLACEMENT_GOAL_COST: PlacementGoal
 PLACEMENT_GOAL_DEADLINE_MISSES: PlacementGoal
+SHARING_GOAL_UNSPECIFIED: SharingGoal
+SHARING_GOAL_MAKESPAN: SharingGoal
+SHARING_GOAL_MEAN_COMPLETION: SharingGoal
+SHARING_GOAL_MEMORY: SharingGoal
+STRATEGY_KIND_UNSPECIFIED: StrategyKind
+STRATEGY_KIND_PARALLEL: StrategyKind
+STRATEGY_KIND_SEQUENTIAL: StrategyKind
+STRATEGY_KIND_BATCHED: StrategyKind
 
 class Objective(_message.Message):
     __slots__ = ("terms", "risk", "quantile")
@@ -693,3 +715,91 @@ class NodeLoad(_message.Message):
     power_capacity: float
     overload_probability: float
     def __init__(self, node: _Optional[str] = ..., index: _Optional[int] = ..., item_count: _Optional[int] = ..., done_s: _Optional[float] = ..., memory_needed: _Optional[float] = ..., memory_worst_cases: _Optional[float] = ..., memory_capacity: _Optional[float] = ..., overflow_probability: _Optional[float] = ..., power_needed: _Optional[float] = ..., power_capacity: _Optional[float] = ..., overload_probability: _Optional[float] = ...) -> None: ...
+
+class ShareDeviceRequest(_message.Message):
+    __slots__ = ("workload", "items", "goal", "memory", "overflow_risk", "limits", "neighbour_feature", "item_feature", "slowdown", "batch_feature", "batch_sizes", "memory_metric", "accounting", "bundle_version")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    GOAL_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_RISK_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOUR_FEATURE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FEATURE_FIELD_NUMBER: _ClassVar[int]
+    SLOWDOWN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FEATURE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_METRIC_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTING_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    items: _containers.RepeatedCompositeFieldContainer[BatchItem]
+    goal: SharingGoal
+    memory: float
+    overflow_risk: float
+    limits: _containers.RepeatedCompositeFieldContainer[Limit]
+    neighbour_feature: str
+    item_feature: str
+    slowdown: float
+    batch_feature: str
+    batch_sizes: _containers.RepeatedScalarFieldContainer[float]
+    memory_metric: str
+    accounting: Accounting
+    bundle_version: str
+    def __init__(self, workload: _Optional[str] = ..., items: _Optional[_Iterable[_Union[BatchItem, _Mapping]]] = ..., goal: _Optional[_Union[SharingGoal, str]] = ..., memory: _Optional[float] = ..., overflow_risk: _Optional[float] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., neighbour_feature: _Optional[str] = ..., item_feature: _Optional[str] = ..., slowdown: _Optional[float] = ..., batch_feature: _Optional[str] = ..., batch_sizes: _Optional[_Iterable[float]] = ..., memory_metric: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., bundle_version: _Optional[str] = ...) -> None: ...
+
+class ShareDeviceResponse(_message.Message):
+    __slots__ = ("workload", "bundle_version", "goal", "goal_unit", "memory_unit", "strategies", "left_out")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GOAL_FIELD_NUMBER: _ClassVar[int]
+    GOAL_UNIT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_UNIT_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    bundle_version: str
+    goal: SharingGoal
+    goal_unit: str
+    memory_unit: str
+    strategies: _containers.RepeatedCompositeFieldContainer[Strategy]
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workload: _Optional[str] = ..., bundle_version: _Optional[str] = ..., goal: _Optional[_Union[SharingGoal, str]] = ..., goal_unit: _Optional[str] = ..., memory_unit: _Optional[str] = ..., strategies: _Optional[_Iterable[_Union[Strategy, _Mapping]]] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Strategy(_message.Message):
+    __slots__ = ("kind", "feasible", "goal_value", "makespan_s", "makespan_interval", "mean_completion_s", "memory_needed", "overflow_probability", "timeline", "why")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FEASIBLE_FIELD_NUMBER: _ClassVar[int]
+    GOAL_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAKESPAN_S_FIELD_NUMBER: _ClassVar[int]
+    MAKESPAN_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    MEAN_COMPLETION_S_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    kind: StrategyKind
+    feasible: bool
+    goal_value: float
+    makespan_s: float
+    makespan_interval: _prediction_pb2.Interval
+    mean_completion_s: float
+    memory_needed: float
+    overflow_probability: float
+    timeline: _containers.RepeatedCompositeFieldContainer[TimelineSegment]
+    why: str
+    def __init__(self, kind: _Optional[_Union[StrategyKind, str]] = ..., feasible: bool = ..., goal_value: _Optional[float] = ..., makespan_s: _Optional[float] = ..., makespan_interval: _Optional[_Union[_prediction_pb2.Interval, _Mapping]] = ..., mean_completion_s: _Optional[float] = ..., memory_needed: _Optional[float] = ..., overflow_probability: _Optional[float] = ..., timeline: _Optional[_Iterable[_Union[TimelineSegment, _Mapping]]] = ..., why: _Optional[str] = ...) -> None: ...
+
+class TimelineSegment(_message.Message):
+    __slots__ = ("item", "start_s", "end_s", "slowdown", "batch_size")
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    START_S_FIELD_NUMBER: _ClassVar[int]
+    END_S_FIELD_NUMBER: _ClassVar[int]
+    SLOWDOWN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    item: str
+    start_s: float
+    end_s: float
+    slowdown: float
+    batch_size: float
+    def __init__(self, item: _Optional[str] = ..., start_s: _Optional[float] = ..., end_s: _Optional[float] = ..., slowdown: _Optional[float] = ..., batch_size: _Optional[float] = ...) -> None: ...

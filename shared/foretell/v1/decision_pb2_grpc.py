@@ -47,6 +47,11 @@ class DecisionServiceStub(object):
                 request_serializer=foretell_dot_v1_dot_decision__pb2.PlaceBatchRequest.SerializeToString,
                 response_deserializer=foretell_dot_v1_dot_decision__pb2.PlaceBatchResponse.FromString,
                 )
+        self.ShareDevice = channel.unary_unary(
+                '/foretell.v1.DecisionService/ShareDevice',
+                request_serializer=foretell_dot_v1_dot_decision__pb2.ShareDeviceRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_decision__pb2.ShareDeviceResponse.FromString,
+                )
 
 
 class DecisionServiceServicer(object):
@@ -95,6 +100,13 @@ class DecisionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShareDevice(self, request, context):
+        """Says how several items shall share one device: in parallel, in sequence, or batched.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +134,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.PlaceBatch,
                     request_deserializer=foretell_dot_v1_dot_decision__pb2.PlaceBatchRequest.FromString,
                     response_serializer=foretell_dot_v1_dot_decision__pb2.PlaceBatchResponse.SerializeToString,
+            ),
+            'ShareDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShareDevice,
+                    request_deserializer=foretell_dot_v1_dot_decision__pb2.ShareDeviceRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_decision__pb2.ShareDeviceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,5 +240,22 @@ class DecisionService(object):
         return grpc.experimental.unary_unary(request, target, '/foretell.v1.DecisionService/PlaceBatch',
             foretell_dot_v1_dot_decision__pb2.PlaceBatchRequest.SerializeToString,
             foretell_dot_v1_dot_decision__pb2.PlaceBatchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ShareDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/foretell.v1.DecisionService/ShareDevice',
+            foretell_dot_v1_dot_decision__pb2.ShareDeviceRequest.SerializeToString,
+            foretell_dot_v1_dot_decision__pb2.ShareDeviceResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -16,6 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 JOBS = "name,batch_size,work,deadline_s\na,1,500,30\nb,2,900,30\nc,1,100,30\n"
 NODES = "name,kind,memory,slots,price_per_hour\nn1,fast,4000,1,2\nn2,old,4000,2,1\n"
+MODELS = "name,hardware,batch_size,work\na,fast,1,1000\nb,fast,1,400\n"
 RUNS = """hardware,batch_size,latency_ms,throughput_per_s
 fast,1,10.2,98
 fast,4,19.5,205
@@ -33,8 +34,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     FolderRegistry(folder / "models").publish(
         "lab", folder / "bundle", promote=True, who="test", why="test"
     )
-    for name, text in (("jobs.csv", JOBS), ("nodes.csv", NODES), ("runs.csv", RUNS)):
-        (folder / name).write_text(text)
+    tables = {"jobs": JOBS, "nodes": NODES, "runs": RUNS, "models": MODELS}
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text)
     return folder
 
 
@@ -49,6 +51,7 @@ RECOMMEND = ("--set", "batch_size=4", "--candidate", "fast,price_per_hour=3",
 PLACE = ("--items", "jobs.csv", "--nodes", "nodes.csv")
 COMPARE = ("--set", "batch_size=4", "--objective", "latency_ms",
            "--side", "a,hardware=fast", "--side", "b,hardware=old")  # fmt: skip
+SHARE = ("--items", "models.csv", "--limit", "latency_ms<=50")
 CURVE = ("--set", "hardware=fast", "--sweep", "batch_size=1..64:7",
          "--objective", "throughput_per_s", "--limit", "latency_ms<=50")  # fmt: skip
 MATRIX = ("--axis", "hardware=*", "--axis", "batch_size=1,4,16", "--metric", "latency_ms")
@@ -125,12 +128,22 @@ def test_a_batch_is_placed_from_tables(lab: Path) -> None:
     assert [one["item"] for one in found["assigned"]] == ["a", "b", "c"]
 
 
+def test_items_share_a_device(lab: Path) -> None:
+    """The strategies are ranked, with the timeline of each; what is not judged is said."""
+    done = ask(lab, "share", *SHARE)
+    assert done.code == 0, done.err
+    assert "not judged: parallel" in done.out
+    found = ask(lab, "share", *SHARE, "--slowdown", "1.3", "--json").json
+    assert [one["name"] for one in found["strategies"]] == ["batched", "parallel", "sequential"]
+
+
 COMMANDS = {
     "recommend": RECOMMEND,
     "matrix": MATRIX,
     "curve": (*CURVE, "--measured", "runs.csv"),
     "compare": COMPARE,
     "place": PLACE,
+    "share": SHARE,
 }
 
 

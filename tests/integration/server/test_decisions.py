@@ -25,6 +25,7 @@ from foretell.decide import (
     Objective,
     Place,
     Recommend,
+    Share,
     Term,
     WhatIf,
 )
@@ -208,6 +209,21 @@ def test_placements_travel_whole(client: Client, decider: Decider) -> None:
     same(answer, decider.place(question))
 
 
+def test_strategies_travel_whole(client: Client, decider: Decider) -> None:
+    """Strategies, timelines and memory come through unchanged."""
+    items = tuple(
+        Item(f"i{i}", {"hardware": "fast", "batch_size": 1.0}, work=100.0 * i) for i in (1, 2, 3)
+    )
+    question = Share(
+        items, "mean_completion", 9000.0, 0.05, LIMITS[:1], slowdown=1.5, batch_sizes=(1.0, 4.0)
+    )
+    answer = client.share(
+        "lab", items, goal="mean_completion", memory=9000.0, overflow_risk=0.05,
+        limits=LIMITS[:1], slowdown=1.5, batch_sizes=[1.0, 4.0],
+    )  # fmt: skip
+    same(answer, decider.share(question))
+
+
 def test_a_matrix_arrives_in_order(client: Client) -> None:
     """Cells of many slices are those of the axes, the last one varying fastest."""
     sizes = np.arange(1.0, 4001.0)
@@ -248,6 +264,7 @@ def test_the_async_client_asks_the_same(lab: RunningServer, client: Client) -> N
     """Each call of the asynchronous client answers as the synchronous one does."""
     sides = {"a": {"hardware": "fast", **BATCH}, "b": {"hardware": "old", **BATCH}}
     items, nodes = [Item("i", BATCH)], [Node("fast")]
+    both = [Item(name, {"hardware": "old", **BATCH}) for name in "ab"]
 
     async def ask() -> list[Any]:
         async with AsyncClient(lab.address, timeout=WAIT_S) as other:
@@ -255,6 +272,7 @@ def test_the_async_client_asks_the_same(lab: RunningServer, client: Client) -> N
                 await other.recommend("lab", BATCH, "latency_ms", candidates=["fast", "old"]),
                 await other.what_if("lab", sides, "latency_ms"),
                 await other.place("lab", items, nodes),
+                await other.share("lab", both),
                 await other.curve("lab", {"hardware": "old"}, "batch_size", values=[1, 2]),
                 await other.matrix("lab", {"hardware": HARDWARE}, BATCH),
             ]
@@ -264,6 +282,7 @@ def test_the_async_client_asks_the_same(lab: RunningServer, client: Client) -> N
         client.recommend("lab", BATCH, "latency_ms", candidates=["fast", "old"]),
         client.what_if("lab", sides, "latency_ms"),
         client.place("lab", items, nodes),
+        client.share("lab", both),
     ]
     same(curve, client.curve("lab", {"hardware": "old"}, "batch_size", values=[1, 2]))
     assert matrix.shape == (4,)

@@ -27,8 +27,14 @@ from foretell.errors import InvalidInput, Violation
 from foretell.forecast import Floats
 from foretell.predictor import Prediction, Predictor
 
-ITEM_CORRELATION = 0.25
-"""How much of their error two items share that run on one node."""
+KNOWN_CORRELATION, NEW_CORRELATION = 0.0, 0.5
+"""How much of their error items share that run on one node.
+
+What is not known about a function that was seen often is noise of its runs, each its own: in
+sets of 4 to 32 held-out tasks, a joint 99 % reservation was exceeded by 0.8 to 1.4 % when errors
+were taken as independent, and by 0.0 to 0.6 % with a correlation of 0.25. What is not known
+about a new one is the same for all its runs.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,18 @@ class Batch:
             kinds=self.kinds,
             forecasts=self.prediction.forecasts,
             strata=strata,
-            correlation=ITEM_CORRELATION,
+            correlation=self._shared(),
             memory=np.array([_capacity(node.memory) for node in nodes]),
             power=np.array([_capacity(node.power) for node in nodes]),
             prices=self.prices,
         )
+
+    def _shared(self) -> Floats:
+        """Return how much of its error each item shares with others, [items]."""
+        count = len(self.question.items)
+        tiers = np.array(self.prediction.tier).reshape(count, -1)
+        is_new = np.isin(tiers, ("cold", "few-shot")).any(axis=1)
+        return np.where(is_new, NEW_CORRELATION, KNOWN_CORRELATION)
 
 
 def prepare(question: Place, predictor: Predictor, book: FactBook, most_pairs: int) -> Batch:

@@ -18,12 +18,10 @@ GOALS = ("makespan", "cost", "deadline_misses")
 
 def check_place(question: Place, quantities: Quantities, note: Violations) -> Metrics | None:
     """Return the metrics that a placement reads; None once all that is wrong is noted."""
-    for what, found in (("items", question.items), ("nodes", question.nodes)):
-        if not found:
-            note.add(what, "", "at least one is needed")
-        _check_names(what, found, note)
-    for i, item in enumerate(question.items):
-        _check_item(item, f"items[{i}]", note)
+    check_items(question.items, note)
+    if not question.nodes:
+        note.add("nodes", "", "at least one is needed")
+    _check_names("nodes", question.nodes, note)
     for j, node in enumerate(question.nodes):
         _check_node(node, f"nodes[{j}]", note)
     if question.goal not in GOALS:
@@ -34,6 +32,15 @@ def check_place(question: Place, quantities: Quantities, note: Violations) -> Me
     if question.goal == "deadline_misses" and all(i.deadline_s is None for i in question.items):
         note.add("items", "", "no item has a deadline that could be missed")
     return _metrics(question, quantities, note)
+
+
+def check_items(items: Sequence[Item], note: Violations) -> None:
+    """Note what is wrong with items."""
+    if not items:
+        note.add("items", "", "at least one is needed")
+    _check_names("items", items, note)
+    for i, item in enumerate(items):
+        _check_item(item, f"items[{i}]", note)
 
 
 def _check_names(what: str, found: Sequence[Item | Node], note: Violations) -> None:
@@ -83,13 +90,14 @@ def _metrics(question: Place, quantities: Quantities, note: Violations) -> Metri
             message = f"{power.name!r} is a fact of the node; its items' power has to be a metric"
             note.add("accounting.power", power.name, message)
     if any(node.memory is not None for node in question.nodes):
-        memory = _memory_metric(question.memory_metric, quantities, note)
+        memory = memory_metric(question.memory_metric, quantities, note)
     if len(note.found) > before or work is None:
         return None
     return Metrics(work, memory, power)
 
 
-def _memory_metric(named: str, quantities: Quantities, note: Violations) -> str | None:
+def memory_metric(named: str, quantities: Quantities, note: Violations) -> str | None:
+    """Return the metric of memory; None once it is noted that there is none, or several."""
     metrics = quantities.schema.metrics
     known = [m.name for m in metrics if dimension(m.unit) == "memory"]
     if named and named not in known:

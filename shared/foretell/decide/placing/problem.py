@@ -49,7 +49,8 @@ class Problem:
     forecasts: Forecasts
     """Item by item, and kind by kind within each."""
     strata: Strata
-    correlation: float
+    correlation: Floats
+    """[n], how much of its error each item shares with others."""
     memory: Floats
     """[m], capacities; infinite where there is none."""
     power: Floats

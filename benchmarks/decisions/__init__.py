@@ -1,0 +1,1 @@
+"""How good and how fast decisions are: choices on held-out models, limits, matrices, rankings."""

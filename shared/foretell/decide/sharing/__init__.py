@@ -1,0 +1,1 @@
+"""Several items on one device: which strategy, with what timeline and memory."""
