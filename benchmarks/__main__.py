@@ -43,7 +43,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "benchmarks.decisions",
-        "hardware chosen for held-out models, limits that hold, a ranking and a matrix through gRPC",
+        "hardware for held-out models, limits that hold, rankings and matrices through gRPC",
         "--data DIR [--only vision_models,llm_models] [--folds N] [--no-speed]",
         "20",
         quick=("--only", "llm_models", "--folds", "1"),
