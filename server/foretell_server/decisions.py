@@ -124,7 +124,9 @@ class DecisionService:
     def _decider(self, bundle: LiveBundle) -> Decider:
         found = self._deciders.get(bundle.predictor)
         if found is None:
-            found = self._deciders[bundle.predictor] = Decider(bundle.predictor, self._bounds)
+            found = self._deciders[bundle.predictor] = Decider(
+                bundle.predictor, self._bounds, self._executor
+            )
         return found
 
     async def _bundle(self, request: _NamesBundle) -> LiveBundle:

@@ -105,9 +105,7 @@ def gather(
         feature,
         tuple(candidate for candidate, _ in given),
         tuple(field for _, field in given),
-        np.array(
-            [price_of(c.price_per_hour, book, {feature: c.name, **c.features}) for c, _ in given]
-        ),
+        _prices([c for c, _ in given], book, feature),
         _front(question, quantities, note),
     )
     own = slice(len(question.candidates))
@@ -177,6 +175,14 @@ def _front(question: Recommend, quantities: Quantities, note: Violations) -> tup
         if quantity is not None:
             found.append(quantity)
     return tuple(found)
+
+
+def _prices(given: Sequence[Candidate], book: FactBook, feature: str) -> Floats:
+    if not book.has_prices:
+        return np.array([math.nan if c.price_per_hour is None else c.price_per_hour for c in given])
+    return np.array(
+        [price_of(c.price_per_hour, book, {feature: c.name, **c.features}) for c in given]
+    )
 
 
 def price_of(price_per_hour: float | None, book: FactBook, features: Features) -> float:

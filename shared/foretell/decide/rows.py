@@ -8,17 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from foretell.columns import Coded, Column
 from foretell.decide.outcomes import Outcomes, levels_of
 from foretell.decide.quantities import Power, Quantities, Quantity, Refused, WorkTime
 from foretell.decide.questions import Features
 from foretell.decide.units import SECONDS_PER_HOUR
 from foretell.encoding import Encoded, Encoder
 from foretell.errors import InvalidInput, Violation
-from foretell.forecast import Floats
+from foretell.forecast import Floats, Forecasts
 from foretell.parsing import Value
 from foretell.predictor import Prediction
-from foretell.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,27 @@ class Rows:
         return means
 
 
+def join_predictions(first: Prediction, second: Prediction) -> Prediction:
+    """Return the forecasts of consecutive rows by one bundle as one."""
+    a, b = first.forecasts, second.forecasts
+    forecasts = Forecasts(
+        a.metric_names,
+        a.log,
+        np.concatenate([a.location, b.location]),
+        np.concatenate([a.scale, b.scale]),
+        np.concatenate([a.table, b.table]),
+        a.tables,
+        np.concatenate([a.support, b.support]),
+    )
+    return Prediction(
+        forecasts,
+        forecasts.support,
+        first.tier + second.tier,
+        np.concatenate([first.rows, second.rows]),
+        first.unknown + second.unknown,
+    )
+
+
 def encode_rows(
     encoder: Encoder, common: Features, own: Sequence[Features], field_of: Sequence[str]
 ) -> Encoded:
@@ -118,56 +137,9 @@ def encode_rows(
     row's `field_of` for its own: `candidates[2].features[batch_size]`.
     """
     try:
-        return _encode(encoder, common, own)
+        return encoder.encode_variants(common, own)
     except InvalidInput:
         raise InvalidInput(_violations(encoder, common, own, field_of)) from None
-
-
-def _encode(encoder: Encoder, common: Features, own: Sequence[Features]) -> Encoded:
-    """Encode the shared features once, and those that differ by the column."""
-    rows, names = len(own), {name for features in own for name in features}
-    first = encoder.encode({**common, **own[0]})
-    columns: dict[str, Column] = {
-        name: [features.get(name, common.get(name)) for features in own] for name in names
-    }
-    schema = encoder.schema
-    for feature in schema.features:
-        if feature.required and feature.name not in names:
-            columns[feature.name] = _constant(common[feature.name], rows)
-    differing = encoder.encode_columns(columns, rows)
-    numbers, categories = first.numbers.repeat(rows, 0), first.categories.repeat(rows, 0)
-    for i, name in enumerate(schema.number_names):
-        if name in names:
-            numbers[:, i] = differing.numbers[:, i]
-    derived = {f.name: f.derive.source for f in schema.features if f.derive is not None}
-    varying = [n for n in schema.category_names if derived.get(n, n) in names]
-    for i, name in enumerate(schema.category_names):
-        if name in varying:
-            categories[:, i] = differing.categories[:, i]
-    shared = [n for n in first.unknown[0] if n not in varying]
-    return Encoded(numbers, categories, _joined(shared, varying, differing.unknown, schema))
-
-
-def _joined(
-    shared: Sequence[str],
-    varying: Sequence[str],
-    unknown: Sequence[tuple[str, ...]],
-    schema: Schema,
-) -> tuple[tuple[str, ...], ...]:
-    """Return, per row, the unknown categories among the shared and the varying ones."""
-    if not shared and not any(unknown):
-        return ((),) * len(unknown)
-    order = schema.category_names.index
-    return tuple(
-        tuple(sorted({*shared, *(n for n in names if n in varying)}, key=order))
-        for names in unknown
-    )
-
-
-def _constant(value: Value, rows: int) -> Column:
-    if isinstance(value, str):
-        return Coded((value,), np.zeros(rows, dtype=np.int64))
-    return [value] * rows
 
 
 def _violations(

@@ -108,6 +108,14 @@ RECOMMENDATIONS = {
         support_floor=0.1,
         accounting=Accounting("latency_ms", "tdp_w"),
     ),
+    "many": Recommend(
+        {"hardware": "fast"},
+        Objective((Term("throughput_per_s"),)),
+        tuple(Candidate(job, {"batch_size": 1.0 + i}) for i in range(30) for job in "ab"),
+        candidate_feature="job",
+        limits=LIMITS[:1],
+        max_results=5,
+    ),
     "infeasible": Recommend(
         BATCH,
         Objective((Term("throughput_per_s"),), quantile=0.9),
@@ -127,6 +135,7 @@ def test_recommendations_travel_whole(client: Client, decider: Decider, name: st
         question.objective,
         candidates=question.candidates,
         all_known=question.all_known,
+        candidate_feature=question.candidate_feature,
         limits=question.limits,
         pareto=question.pareto,
         max_results=question.max_results,

@@ -11,6 +11,7 @@ from foretell.catalog import CatalogTable
 from foretell.columns import Coded
 from foretell.encoding import Encoder, build_vocabulary, columns_by_name, metric_values
 from foretell.errors import InvalidInput
+from foretell.parsing import Value
 from foretell.schema import Schema
 from hypothesis import given
 from hypothesis import strategies as st
@@ -319,3 +320,35 @@ def test_unknown_categories_come_in_the_schemas_order(encoder: Encoder) -> None:
     names = encoder.schema.category_names
     assert set(values) <= set(unknown)
     assert list(unknown) == sorted(unknown, key=names.index)
+
+
+VARIANTS: list[dict[str, Value]] = [
+    {"machine": "big-1", "samples": 4.0},
+    {"machine": "new-7", "samples": 8.0, "vendor": "nobody"},
+    {"samples": 16.0},
+    {"machine": None, "denoise": True},
+]
+
+
+@pytest.mark.parametrize("common", [{"scene": "forest", "samples": 2.0}, {"scene": "attic"}])
+def test_variants_are_encoded_as_rows_are(encoder: Encoder, common: dict[str, Value]) -> None:
+    """What variants share is read once, and every row is as if it had been encoded alone."""
+    found = encoder.encode_variants(common, VARIANTS)
+    for i, variant in enumerate(VARIANTS):
+        one = encoder.encode({**common, **variant})
+        np.testing.assert_array_equal(found.numbers[i], one.numbers[0])
+        np.testing.assert_array_equal(found.categories[i], one.categories[0])
+        assert found.unknown[i] == one.unknown[0]
+
+
+@pytest.mark.parametrize(
+    "variant", [{"samples": 1e9}, {"scene": ""}, {"scene": None}, {"height": 1.0}, {"samples": "4"}]
+)
+def test_a_bad_variant_is_refused_as_a_row_is(encoder: Encoder, variant: dict[str, Value]) -> None:
+    """A variant that cannot be used raises what its row would."""
+    common: dict[str, Value] = {"scene": "forest"}
+    with pytest.raises(InvalidInput) as alone:
+        encoder.encode({**common, **variant})
+    with pytest.raises(InvalidInput) as among:
+        encoder.encode_variants(common, [{"samples": 2.0}, variant])
+    assert among.value.violations == alone.value.violations
