@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -48,6 +50,12 @@ def demo(
         f"foretell demo: {cores} cores, Python {platform.python_version()}; nothing below is canned"
     )
     settings = DemoSettings(budget, longest, runs, tasks, keep, seed)
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        screen.interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         result = run_demo(settings, screen)
     except KeyboardInterrupt:

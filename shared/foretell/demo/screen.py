@@ -50,6 +50,8 @@ class Screen:
         self.console = console
         self.seconds: dict[str, float] = {}
         self._number = 0
+        self.interrupted = False
+        """Whether Ctrl-C was pressed; a library's callback may swallow the exception."""
 
     @contextmanager
     def step(self, name: str, doing: str) -> Iterator[Step]:
@@ -59,6 +61,8 @@ class Screen:
         with self._progress() as progress:
             step = Step(name, progress, progress.add_task(doing, total=None, note=""))
             yield step
+        if self.interrupted:
+            raise KeyboardInterrupt
         took = time.monotonic() - began
         self.seconds[name] = round(took, 2)
         head = Text(f"{self._number:>2}  {name:<9}", style="bold")
