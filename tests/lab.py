@@ -8,6 +8,7 @@ and batch size b, with the normal table below:
     memory_mb         median 1000 · b                 spread 0.1
     power_w           median POWER[h]                 spread 0.05
 
+Beside another job, latency is SLOWDOWN times as much, and throughput as much less.
 Hardware that is not in the bundle answers as `unknown` does, with support 0.05.
 """
 
@@ -32,6 +33,7 @@ LAB = """
 workload: lab
 features:
   - {name: job, kind: category}
+  - {name: beside, kind: category}
   - {name: hardware, kind: category, required: true}
   - {name: batch_size, kind: number, scale: log, minimum: 1, maximum: 4096, required: true}
   - {name: compiled, kind: flag}
@@ -56,6 +58,7 @@ HARDWARE = ("fast", "huge", "old", "vague")
 LATENCY = {"fast": 10.0, "huge": 12.0, "old": 40.0, "vague": 9.5, "unknown": 15.0}
 SPREAD = {"fast": 0.05, "huge": 0.05, "old": 0.1, "vague": 0.8, "unknown": 1.0}
 POWER = {"fast": 300.0, "huge": 500.0, "old": 100.0, "vague": 200.0, "unknown": 250.0}
+SLOWDOWN = {"a": 1.2, "alone": 1.0, "b": 1.5}
 FACTS: dict[str, tuple[Any, ...]] = {
     "vendor": ("acme", "acme", "bolt", None),
     "memory_gb": (16.0, 80.0, 8.0, None),
@@ -94,6 +97,10 @@ def _table(metric: str, hardware: str) -> tuple[float, float, float]:
     }[metric]
 
 
+def _sign(metric: str) -> float:
+    return {"latency_ms": 1.0, "throughput_per_s": -1.0}.get(metric, 0.0)
+
+
 def _tables(schema: Schema) -> tuple[np.ndarray[Any, Any], ...]:
     """Return location, slope and spread, [hardware + unknown, metrics] each."""
     rows = [[_table(m, h) for m in schema.metric_names] for h in (*HARDWARE, "unknown")]
@@ -115,6 +122,15 @@ def _graph(schema: Schema) -> bytes:
         "zero": np.array(0, np.int64),
         "zeros": np.zeros((1, metrics), np.int64),
         "flat": np.array([-1], np.int64),
+        "beside_at": np.array([schema.category_names.index("beside")], np.int64),
+        "one": np.array(1, np.int64),
+        "slowdowns": np.array(
+            [
+                [_sign(m) * math.log(f) for m in schema.metric_names]
+                for f in (1.0, *SLOWDOWN.values())
+            ],
+            np.float32,
+        ),
     }
     node = helper.make_node
     nodes = [
@@ -128,7 +144,12 @@ def _graph(schema: Schema) -> bytes:
         node("Gather", ["locations", "row"], ["base"], axis=0),
         node("Gather", ["slopes", "row"], ["slope"], axis=0),
         node("Mul", ["slope", "x"], ["rise"]),
-        node("Add", ["base", "rise"], ["location"]),
+        node("Add", ["base", "rise"], ["undisturbed"]),
+        node("Gather", ["categories", "beside_at"], ["other"], axis=1),
+        node("Add", ["other", "one"], ["other_row"]),
+        node("Reshape", ["other_row", "flat"], ["other_rows"]),
+        node("Gather", ["slowdowns", "other_rows"], ["slowed"], axis=0),
+        node("Add", ["undisturbed", "slowed"], ["location"]),
         node("Gather", ["spreads", "row"], ["scale"], axis=0),
         node("Gather", ["supports", "row"], ["support"], axis=0),
         node("Gather", ["counts", "row"], ["seen"], axis=0),
@@ -170,7 +191,12 @@ def _manifest(schema: Schema) -> Manifest:
         created_at=datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=next(_seconds)),
         schema=schema,
         schema_fingerprint=schema.fingerprint,
-        vocabulary={"job": ("a", "b"), "hardware": HARDWARE, "vendor": ("acme", "bolt")},
+        vocabulary={
+            "job": ("a", "b"),
+            "beside": tuple(SLOWDOWN),
+            "hardware": HARDWARE,
+            "vendor": ("acme", "bolt"),
+        },
         catalogs=(CatalogTable("hardware", HARDWARE, FACTS),),
         quantiles=Quantiles(
             levels=LEVELS, values=((Z,) * len(schema.metrics),), table_names=("global",)

@@ -247,7 +247,7 @@ class Share:
     item_feature: str = ""
     """The category by which items are named there; the first id of the schema's groups."""
     slowdown: float | None = None
-    """By what factor each item beside it slows an item down, for schemas without neighbours."""
+    """By what factor each item beside it slows an item down; without it, as forecast."""
     batch_feature: str = "batch_size"
     batch_sizes: tuple[float, ...] = ()
     """What may be batched together; powers of two up to 256 without it."""

@@ -233,9 +233,12 @@ class Ranking:
         if miss <= 0:
             lacking = "what keeps the limits has not enough evidence"
             return Infeasible(-1, kept, name, nearest, 0.0, lacking)
+        pairs = self._pairs()
+        worst, keeping = max(pairs, key=lambda pair: self._miss(pair[0], pair[1], nearest))
+        would = f"{keeping.needed[nearest]:.4g} {worst.quantity.unit}"
         why = (
             f"{self._bounds[binding]} is kept by {kept[binding]} of {len(judged)} candidates; "
-            f"{name!r} comes nearest and misses by {100 * miss:.3g} %"
+            f"{name!r} comes nearest: it would keep {would} for {worst.quantity.name}"
         )
         return Infeasible(binding, kept, name, nearest, miss, why)
 

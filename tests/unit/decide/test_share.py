@@ -79,6 +79,18 @@ def test_the_goal_decides(decider: Decider) -> None:
     assert ask(decider, 9.0, 9.0, goal="makespan").strategies[0].name == "batched"
 
 
+def test_neighbours_slow_each_other_down_as_forecast(decider: Decider) -> None:
+    """Beside each other, two jobs take as much longer as the bundle has learned of both."""
+    items = tuple(Item(job, {**ITEM, "job": job}, work=1000.0) for job in "ab")
+    answer = decider.share(Share(items, neighbour_feature="beside", item_feature="job"))
+    one = by_name(answer)["parallel"]
+    ends = {part.item: part.end_s for part in one.timeline}
+    # `a` runs beside `b`, which slows it by half; `b` ends first, and then `a` runs alone.
+    alone = 10.0
+    assert ends["b"] == pytest.approx(alone * 1.2, rel=0.02)
+    assert ends["a"] == pytest.approx(alone * (1.2 + (1 - 1.2 / 1.5)), rel=0.02)
+
+
 @given(
     st.lists(st.floats(0.1, 10.0), min_size=1, max_size=5),
     st.floats(1.0, 3.0),

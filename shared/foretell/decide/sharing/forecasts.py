@@ -27,8 +27,13 @@ class Layout:
     """Where the caller finds them."""
 
 
-def lay_out(question: Share, neighbour: str, item_feature: str, batch: str) -> Layout:
-    """Return the rows that a question needs; "" for a feature that the schema does not have."""
+def lay_out(
+    question: Share, neighbour: str, item_feature: str, batch: str, nobody: Features
+) -> Layout:
+    """Return the rows that a question needs; "" for a feature that the schema does not have.
+
+    `nobody` is what the features say of an item that nothing runs beside.
+    """
     rows: dict[Key, int] = {}
     own: list[Features] = []
     fields: list[str] = []
@@ -39,14 +44,14 @@ def lay_out(question: Share, neighbour: str, item_feature: str, batch: str) -> L
         fields.append(f"items[{key[0]}]")
 
     for i, item in enumerate(question.items):
-        add((i, "alone", 0.0), item.features)
+        add((i, "alone", 0.0), {**item.features, **nobody})
         if neighbour:
             for j, other in enumerate(question.items):
                 if j != i:
                     beside = {**item.features, neighbour: other.features[item_feature]}
                     add((i, "beside", float(j)), beside)
         for size in question.batch_sizes if batch else ():
-            add((i, "batch", size), {**item.features, batch: size})
+            add((i, "batch", size), {**item.features, **nobody, batch: size})
     return Layout(rows, tuple(own), tuple(fields))
 
 
@@ -61,7 +66,7 @@ class Known:
     work: WorkTime
     memory_metric: str | None
     slowdown: float | None
-    """The caller's factor for each item beside; None where the bundle knows about neighbours."""
+    """The caller's factor for each item beside; None to take what the bundle knows about them."""
 
     def seconds(self, item: int, how: str = "alone", which: float = 0.0) -> Floats:
         """Return how long an item takes for all of its work, [outcomes]."""

@@ -21,6 +21,9 @@ from foretell.predictor import Predictor
 from foretell.schema import Schema
 
 NEIGHBOUR = "neighbour"
+ALONE = "alone"
+"""The neighbour of an item that nothing runs beside, where training knows it by this name; else
+the feature is left out."""
 DEFAULT_SIZES = tuple(2.0**power for power in range(9))
 GOALS = ("makespan", "mean_completion", "memory")
 SHARED_ERROR = 0.5
@@ -43,7 +46,9 @@ class _Asked:
 def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
     """Return the strategies; InvalidInput has everything that is wrong with the question."""
     asked = _checked(question, predictor.schema)
-    layout = lay_out(asked.question, asked.neighbour, asked.item_feature, asked.batch)
+    knows_alone = ALONE in predictor.encoder.vocabulary.get(asked.neighbour, ())
+    nobody = {asked.neighbour: ALONE} if knows_alone else {}
+    layout = lay_out(asked.question, asked.neighbour, asked.item_feature, asked.batch, nobody)
     encoded = encode_rows(predictor.encoder, {}, layout.own, layout.fields)
     forecasts = predictor.forecast(encoded).forecasts
     known = Known(
@@ -53,7 +58,7 @@ def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
         outcomes=strata.outcomes(forecasts, SHARED_ERROR, question.overflow_risk / 4),
         work=asked.work,
         memory_metric=asked.memory,
-        slowdown=None if asked.neighbour else question.slowdown,
+        slowdown=question.slowdown,
     )
     found = [sequential(known, asked.question, asked.bounds)]
     left_out = []
