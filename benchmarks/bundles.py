@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.datasets import Loaded
 from foretell.encoding import Encoded
 from foretell.forecast import Forecasts
 from foretell.predictor import Predictor
 from foretell_trainer.cross_validation import pooled as pooled_forecasts
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.training import FitSettings, train
-
-from benchmarks.datasets import Loaded
 
 _TIMED_ROWS = 2000
 

@@ -11,6 +11,8 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from foretell.catalog import CatalogTable
 from foretell.parsing import Value
 from foretell.schema import Schema
@@ -18,7 +20,6 @@ from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
 from foretell_trainer.engine.inputs import Integers
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot, snapshot_from_files
-from numpy.typing import NDArray
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

@@ -17,6 +17,8 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from foretell.registry import FolderRegistry
 from foretell.schema import Feature, Metric, Schema
 from foretell.settings import Settings
@@ -25,7 +27,6 @@ from foretell_trainer.gate.gate import Gate
 from foretell_trainer.gate.verdict import Verdict
 from foretell_trainer.snapshot import Snapshot
 from foretell_trainer.training import train
-from numpy.typing import NDArray
 
 WORKLOAD = "world"
 FUNCTIONS, NODES = 4, 2

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
+
 from foretell import logs
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, make_app
@@ -24,8 +27,6 @@ from foretell.settings import Settings
 from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
-from rich.console import Console
-from rich.table import Table
 
 WORKLOAD = "serverless"
 

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from foretell.forecast import Forecasts
-from foretell_trainer.engine.inputs import Floats, Integers
 from rich.console import Console
 from rich.table import Table
 from sklearn.model_selection import KFold
@@ -24,6 +22,8 @@ from sklearn.model_selection import KFold
 from benchmarks.bundles import Predicted, fit_bundle, pooled, predict
 from benchmarks.datasets import DATA_SETS, Loaded, load
 from benchmarks.sgd import fit_sgd
+from foretell.forecast import Forecasts
+from foretell_trainer.engine.inputs import Floats, Integers
 
 SEED = 42
 FOLDS = 5

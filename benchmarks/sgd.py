@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from foretell_trainer.engine.inputs import Floats
 from sklearn.linear_model import SGDRegressor
 from sklearn.preprocessing import StandardScaler
+
+from foretell_trainer.engine.inputs import Floats
 
 PASSES = 10
 

@@ -30,10 +30,10 @@ from pathlib import Path
 import click
 import grpc
 import psutil
+
 from foretell.client.channel import Stubs
 from foretell.ports import free_port
 from foretell.v1 import prediction_pb2
-
 from tests.bundles import publish_tiny
 
 WARM_UP_SWAPS = 10

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 
 import click
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
 from foretell import logs
 from foretell_server.shelf import Shelf
 from foretell_server.telemetry.census import Census
@@ -18,7 +20,6 @@ from foretell_server.telemetry.journal import Call, Journal
 from foretell_server.telemetry.meters import Meters
 from foretell_server.telemetry.page import exposed
 from foretell_server.telemetry.tracing import Tracer
-from prometheus_client import CollectorRegistry, Counter, Histogram
 
 METHODS = 8
 NOWHERE = "http://127.0.0.1:1"

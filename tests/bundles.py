@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.registry import FolderRegistry
 from foretell.schema import Feature, Metric, Schema
-from onnx import TensorProto, helper, numpy_helper
 
 WORKLOAD = "toy"
 SCALE = 0.1

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
 from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
-from onnx import TensorProto, helper, numpy_helper
 
 LAB = """
 workload: lab

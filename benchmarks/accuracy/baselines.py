@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
-from foretell.encoding import Encoded
-from foretell.schema import Schema
-from foretell_trainer.engine.inputs import Floats, Integers, fit_inputs
 
 from benchmarks.bundles import Fit, encode
 from benchmarks.datasets import Loaded
 from benchmarks.sgd import fit_sgd
+from foretell.encoding import Encoded
+from foretell.schema import Schema
+from foretell_trainer.engine.inputs import Floats, Integers, fit_inputs
 
 SGD, LIGHTGBM, QUANTILE, GROUPS = "sgd", "lightgbm", "quantile_lightgbm", "group_means"
 BASELINES = (SGD, LIGHTGBM, QUANTILE, GROUPS)

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import benchmarks.accuracy
 import foretell.forecast
 import foretell_trainer.engine
-
-import benchmarks.accuracy
 from benchmarks.datasets import DataSet
 
 DEFAULT_FILE = Path(".foretell/benchmarks/accuracy.jsonl")

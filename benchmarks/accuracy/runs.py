@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
-from foretell_trainer.engine.inputs import Integers
 
 from benchmarks.accuracy.baselines import BASELINES, Guess, guesses
 from benchmarks.accuracy.records import Key, Record
@@ -16,6 +15,7 @@ from benchmarks.accuracy.scores import baseline_scores, our_scores
 from benchmarks.accuracy.splits import Fold, Split
 from benchmarks.bundles import Fit, Predicted, Stage, fit_bundle, pooled, predict
 from benchmarks.datasets import Loaded
+from foretell_trainer.engine.inputs import Integers
 
 QUICK_ROWS = 1500
 """How many rows, at most, a quick run trains on and tests."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from foretell.forecast import Forecasts
-from foretell_trainer.engine.evaluation import GROUP_ROWS, compare
-from foretell_trainer.engine.inputs import Floats
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.baselines import Guess
+from foretell.forecast import Forecasts
+from foretell_trainer.engine.evaluation import GROUP_ROWS, compare
+from foretell_trainer.engine.inputs import Floats
 
 CONFORMAL_LEVEL = 0.9
 

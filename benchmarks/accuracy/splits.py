@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from foretell_trainer.engine.folds import grouped_folds, random_folds
-from foretell_trainer.engine.inputs import Flags, Integers
 
 from benchmarks.datasets import DataSet, Loaded
+from foretell_trainer.engine.folds import grouped_folds, random_folds
+from foretell_trainer.engine.inputs import Flags, Integers
 
 SEED = 7
 FOLDS = 5

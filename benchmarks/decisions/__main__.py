@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from foretell.decide import Decider
-from foretell_trainer.training import FitSettings, train
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +19,8 @@ from benchmarks.datasets import DATA_SETS, Loaded, load
 from benchmarks.decisions.cases import ABOUT, cases
 from benchmarks.decisions.quality import Choices, Kept, choices, kept, reliability
 from benchmarks.decisions.speed import Speed, measure
+from foretell.decide import Decider
+from foretell_trainer.training import FitSettings, train
 
 SPLIT = "unseen-model"
 _EDGES = {"below 0.4": (0.0, 0.4), "0.4 to 0.6": (0.4, 0.6), "0.6 to 0.8": (0.6, 0.8),

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from foretell.decide import Candidate
-from foretell_trainer.engine.inputs import Floats, Integers
 
 from benchmarks.datasets import Loaded
+from foretell.decide import Candidate
+from foretell_trainer.engine.inputs import Floats, Integers
 
 PLACE = "hardware"
 

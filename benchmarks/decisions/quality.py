@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.decide import Decider, Limit, Objective, Recommend, Term
-from foretell_trainer.engine.inputs import Floats
 
 from benchmarks.decisions.cases import About, Case
+from foretell.decide import Decider, Limit, Objective, Recommend, Term
+from foretell_trainer.engine.inputs import Floats
 
 LIMIT_LEVEL = 0.95
 _ALL = 10_000

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.serving.servers import foretell
 from foretell import Client
 from foretell.client.decision_asks import recommend_question
 from foretell.client.decision_requests import recommend_request
@@ -17,8 +19,6 @@ from foretell.client.requests import builder
 from foretell.decide import Candidate
 from foretell.predictor import Predictor
 from foretell.registry import FolderRegistry
-
-from benchmarks.serving.servers import foretell
 
 CANDIDATES = 50
 CELLS = 100_000

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from foretell.decide.outcomes import Strata
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +32,7 @@ from benchmarks.scheduling.simulate import (
     shortest,
 )
 from benchmarks.scheduling.tasks import DURATION, Estimates, Tasks, held_out_tasks
+from foretell.decide.outcomes import Strata
 
 COUNT = 2000
 SLOTS = 4

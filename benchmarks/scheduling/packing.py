@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
+from benchmarks.scheduling.tasks import MEMORY, Estimates
 from foretell.decide.outcomes import Strata, draw_ranks
 from foretell.decide.placing.batch import KNOWN_CORRELATION
 from foretell.forecast import Forecasts
 from foretell_trainer.engine.inputs import Floats
-
-from benchmarks.scheduling.tasks import MEMORY, Estimates
 
 RISK = 0.01
 CAPACITY_KB = 1_000_000.0

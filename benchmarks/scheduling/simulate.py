@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from foretell.forecast import Forecasts
 from foretell_trainer.engine.inputs import Floats, Integers
 

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.forecast import Forecasts
-from foretell_trainer.engine.folds import random_folds
-from foretell_trainer.engine.inputs import Floats, Integers
 
 from benchmarks.bundles import Predicted, fit_bundle, pooled, predict
 from benchmarks.datasets import Loaded
 from benchmarks.notebook import SGD_FEATURES
 from benchmarks.sgd import fit_sgd
+from foretell.forecast import Forecasts
+from foretell_trainer.engine.folds import random_folds
+from foretell_trainer.engine.inputs import Floats, Integers
 
 DURATION, MEMORY = "task_duration_sec", "memory_kb"
 FUNCTION = "binary_name"

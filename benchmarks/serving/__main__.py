@@ -14,13 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from foretell import logs
 
 from benchmarks.serving import model
 from benchmarks.serving.contests import duels
 from benchmarks.serving.duel import fight
 from benchmarks.serving.field import Field
 from benchmarks.serving.table import render, show
+from foretell import logs
 
 
 @click.command(help=__doc__)

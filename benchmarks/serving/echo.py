@@ -17,6 +17,7 @@ from typing import Any
 import click
 import grpc
 import uvloop
+
 from foretell.settings import Settings
 from foretell.v1 import prediction_pb2
 from foretell_server.listening import listen, server_options

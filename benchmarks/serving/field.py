@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from foretell.bundle import MODEL_FILE
-from foretell.client.channel import Stubs
-from foretell.ports import free_port
-from foretell.predictor import Predictor, open_session
-from foretell.v1 import prediction_pb2
 from onnxruntime import InferenceSession
 
 from benchmarks.serving import model, turns
 from benchmarks.serving.peers.environments import http_bulk, kserve, mlserver
 from benchmarks.serving.servers import Server, foretell, running
+from foretell.bundle import MODEL_FILE
+from foretell.client.channel import Stubs
+from foretell.ports import free_port
+from foretell.predictor import Predictor, open_session
+from foretell.v1 import prediction_pb2
 
 BATCHES = (1, 32, 256, 4096, 100_000)
 CANDIDATES = 64

@@ -13,10 +13,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import foretell_trainer.engine
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+import foretell_trainer.engine
 from foretell.bundle import Manifest, read_manifest
 from foretell.catalog import CatalogTable, load_catalog
 from foretell.columns import Coded, Codes, Numbers

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import grpc
 import psutil
+
 from foretell.ports import free_port
 
 STARTS_WITHIN_S = 120

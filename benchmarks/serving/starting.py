@@ -11,11 +11,11 @@ from pathlib import Path
 
 import grpc
 import psutil
+
+from benchmarks.serving.servers import foretell_variables
 from foretell.client.channel import Stubs
 from foretell.ports import free_port
 from foretell.v1 import prediction_pb2
-
-from benchmarks.serving.servers import foretell_variables
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from foretell.columns import Codes, Numbers
 from onnxruntime import InferenceSession
 
 from benchmarks.serving import load
 from benchmarks.serving.duel import Sample, Turn
 from benchmarks.serving.servers import Server
+from foretell.columns import Codes, Numbers
 
 PREDICTION = "/foretell.v1.PredictionService"
 INFER = "/inference.GRPCInferenceService/ModelInfer"

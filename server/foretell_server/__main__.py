@@ -6,7 +6,6 @@ import sys
 
 from foretell.errors import ForetellError
 from foretell.settings import load_settings
-
 from foretell_server.main import serve
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.forecast import Floats, Forecasts
 from foretell.predictor import Prediction
 from foretell.schema import Metric
-from numpy.typing import NDArray
-
 from foretell_server.options import CostQuestion, MetricPlan, Plan
 
 _K = TypeVar("_K")

@@ -13,7 +13,6 @@ from foretell.jobs import Job
 from foretell.jobs_async import AsyncJobStore
 from foretell.registry import AuditEntry, Registry
 from foretell.schema import Schema
-
 from foretell_server.outbox import Outbox
 from foretell_server.schemas import Schemas
 from foretell_server.shelf import Shelf

@@ -12,7 +12,6 @@ from foretell.columns import Column
 from foretell.encoding import Encoded
 from foretell.errors import InvalidInput, TooMuch, Violation
 from foretell.parsing import Value
-
 from foretell_server.answers import Answers, join_answers, read_answers
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan
 from foretell_server.shelf import LiveBundle

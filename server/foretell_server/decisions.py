@@ -11,11 +11,11 @@ from concurrent.futures import Executor
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from grpc.aio import ServicerContext
+
 from foretell.decide import Bounds, Decider, MatrixPlan
 from foretell.predictor import Predictor
 from foretell.v1 import common_pb2, decision_pb2, prediction_pb2
-from grpc.aio import ServicerContext
-
 from foretell_server.answers import read_answers
 from foretell_server.converters import decision_answer, decision_question, prediction
 from foretell_server.data_plane import TableQuestion

@@ -17,13 +17,13 @@ from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, Violation
-from foretell.logs import get_logger
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from grpc_status import rpc_status
 
+from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, Violation
+from foretell.logs import get_logger
 from foretell_server.auth import Gate
 from foretell_server.converters.error import status_of
 from foretell_server.room import UNLIMITED, Room

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from foretell.errors import NotFound
 from grpc_health.v1 import health_pb2
+
+from foretell.errors import NotFound
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

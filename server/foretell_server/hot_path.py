@@ -14,7 +14,6 @@ from foretell.encoding import EncodedRow
 from foretell.errors import ForetellError, TooMuch
 from foretell.predictor import RowOutputs
 from foretell.v1 import prediction_pb2
-
 from foretell_server.batching import RowBatcher
 from foretell_server.cache import AnswerCache, Kept, Life
 from foretell_server.converters import prediction

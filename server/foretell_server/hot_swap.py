@@ -21,7 +21,6 @@ from foretell.jobs import Announcement
 from foretell.logs import get_logger
 from foretell.registry import Registry
 from foretell.schema_file import builtin_schemas
-
 from foretell_server.loader import Loader, RegistryUnreachable
 from foretell_server.shelf import FileStamp, LiveBundle, Refusal, Shelf
 from foretell_server.telemetry.meters import Meters, Reading

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+
 from foretell.errors import InvalidInput, Unavailable, Violation
 from foretell.ports import why_not_bound
 from foretell.settings import Settings

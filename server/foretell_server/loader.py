@@ -5,7 +5,6 @@ from __future__ import annotations
 from foretell.errors import BundleRejected, NotFound
 from foretell.predictor import Predictor
 from foretell.registry import Registry
-
 from foretell_server.shelf import FileStamp, LiveBundle, Refusal
 
 

@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 
 from foretell import logs
 from foretell.settings import Settings
-
 from foretell_server.auth import check_exposure
 from foretell_server.telemetry.families import Family
 from foretell_server.telemetry.gathering import answer_questions

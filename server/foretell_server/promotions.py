@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from foretell.errors import InvalidInput, Unavailable, Violation
 from foretell.registry import Registry
-
 from foretell_server.control_plane import LONGEST_REASON, BundleView, ControlPlane, check_text
 from foretell_server.hot_swap import HotSwap
 from foretell_server.threads import in_thread

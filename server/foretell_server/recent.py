@@ -23,7 +23,6 @@ from pathlib import Path
 from threading import Lock
 
 from foretell.logs import get_logger
-
 from foretell_server.threads import in_thread
 
 WRITTEN_EVERY_S = 0.1

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from foretell.errors import InvalidInput, NotFound, Violation
-from foretell.observation import Observation, ObservationChecker
 from pydantic import ValidationError
 
+from foretell.errors import InvalidInput, NotFound, Violation
+from foretell.observation import Observation, ObservationChecker
 from foretell_server.outbox import Outbox
 from foretell_server.schemas import Schemas
 

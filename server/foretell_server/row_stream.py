@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from foretell.v1 import prediction_pb2
 from google.rpc import status_pb2
 
+from foretell.v1 import prediction_pb2
 from foretell_server.error_edge import Answer, decoded, status_name
 from foretell_server.hot_path import Asked, HotPath, correlation_end
 from foretell_server.telemetry.meters import MethodMeter

@@ -5,7 +5,6 @@ from __future__ import annotations
 from foretell.errors import ForetellError, Unavailable
 from foretell.registry import Registry
 from foretell.schema import Schema
-
 from foretell_server.shelf import Shelf
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Protocol
 
-from foretell.errors import ForetellError
-from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
 from grpc.aio import ServicerContext
 
+from foretell.errors import ForetellError
+from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
 from foretell_server.control_plane import ControlPlane, PageRequest
 from foretell_server.converters import model, observation, prediction
 from foretell_server.data_plane import DataPlane, wanted

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
-from foretell.v1 import decision_pb2, model_pb2, observation_pb2, prediction_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from foretell.v1 import decision_pb2, model_pb2, observation_pb2, prediction_pb2
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.inference import service_pb2
 from foretell_server.servicers import PREDICT, STREAM

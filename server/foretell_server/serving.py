@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+
 from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.logs import get_logger
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
-
 from foretell_server.auth import Gate
 from foretell_server.cache import AnswerCache
 from foretell_server.control_plane import ControlPlane

@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 from foretell.bundle import Manifest
 from foretell.errors import BundleRejected, NoBundle, NotFound, Unavailable
 from foretell.predictor import Predictor
-
 from foretell_server.cache import Life
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan, compile_plan
 

@@ -21,7 +21,6 @@ from foretell import logs
 from foretell.errors import ForetellError, Unavailable
 from foretell.ports import reserve, why_not_bound
 from foretell.settings import Settings
-
 from foretell_server.main import OnReady, Place, run_process, showing
 from foretell_server.telemetry.gathering import Gathering
 

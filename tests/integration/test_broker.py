@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+
 from foretell.broker import EmbeddedBroker, find_server
 from foretell.errors import Unavailable
 

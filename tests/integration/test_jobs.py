@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from foretell.errors import NotFound, Unavailable
 from foretell.jobs import Announcement, JobStore
 from foretell.jobs_async import AsyncJobStore

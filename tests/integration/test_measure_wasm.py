@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from foretell.errors import InvalidInput, NotFound, Unavailable
 from foretell.measure import (
     NODES,

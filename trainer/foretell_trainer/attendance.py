@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import redis
-from foretell.logs import get_logger
 
+from foretell.logs import get_logger
 from foretell_trainer.transport import PREFIX, taken_key, unacked_key
 
 BEAT_EVERY_S = 2.0

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+
 from foretell.parsing import Value
 
 OBSERVATION_COLUMNS = pa.schema(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
 from foretell.catalog import ALIASES, CatalogTable, empty_catalog, load_catalog
 from foretell.parsing import Value
 from foretell.schema import Catalog, Schema
 from foretell.shipped import default_catalog, shipped_by_file_name
-
 from foretell_trainer.readers import read_table
 from foretell_trainer.store import Store, transaction
 

@@ -16,10 +16,10 @@ from typing import Any
 import redis
 from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
-from foretell.celery_settings import INGEST_QUEUE
-from foretell.logs import get_logger
 from kombu.exceptions import OperationalError
 
+from foretell.celery_settings import INGEST_QUEUE
+from foretell.logs import get_logger
 from foretell_trainer.attendance import BEAT_EVERY_S, Attendance
 from foretell_trainer.transport import poison_key
 

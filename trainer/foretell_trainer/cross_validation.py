@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from foretell.catalog import CatalogTable
 from foretell.forecast import Forecasts, QuantileTables
 from foretell.predictor import Predictor
 from foretell.schema import Schema
-
 from foretell_trainer.engine.evaluation import compare
 from foretell_trainer.engine.fitting import FitSettings, Progress
 from foretell_trainer.engine.inputs import Integers

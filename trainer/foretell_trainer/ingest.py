@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from foretell.schema import Schema
-
 from foretell_trainer.batches import RejectedRow
 from foretell_trainer.messages import check_messages
 from foretell_trainer.readers import read_table

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import redis
+
 from foretell.errors import ForetellError
 from foretell.logs import get_logger
 from foretell.registry import Registry
 from foretell.schema import Schema
-
 from foretell_trainer.batches import Batch
 from foretell_trainer.messages import check_messages, reason_of, reject_messages
 from foretell_trainer.store import Appended, Store

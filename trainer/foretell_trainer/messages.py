@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import cast
 
+from pydantic import TypeAdapter, ValidationError
+
 from foretell.errors import ForetellError
 from foretell.observation import Observation, ObservationChecker
 from foretell.schema import Schema
-from pydantic import TypeAdapter, ValidationError
-
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 
 _MANY = TypeAdapter(list[Observation])

@@ -7,6 +7,7 @@ columns of type TIMESTAMP, so that no time zone database is needed to read them.
 from __future__ import annotations
 
 import duckdb
+
 from foretell.errors import Unavailable
 
 # INTEGER PRIMARY KEY has no auto-increment in DuckDB: numbers come from sequences.

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
 from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell.schema import Schema
-
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import (
     SMALLEST_TRAINING_SET,

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Self
 
 import redis
+
 from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE
 from foretell.errors import Unavailable
 from foretell.jobs import reaching_broker
 from foretell.logs import get_logger
 from foretell.settings import Settings
-
 from foretell_trainer.attendance import new_name, present, strike_off
 
 QUEUES = (INGEST_QUEUE, TRAIN_QUEUE)

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from foretell.errors import InvalidInput, Violation
 
+from foretell.errors import InvalidInput, Violation
 from foretell_trainer.batches import RejectedRow
 
 CELLS_SHOWN = 8

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import redis
+
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.errors import Cancelled, ForetellError, InvalidInput, NotFound, Unavailable, Violation
@@ -24,7 +25,6 @@ from foretell.logs import get_logger
 from foretell.registry import FolderRegistry, Registry
 from foretell.schema import Schema
 from foretell.settings import Settings
-
 from foretell_trainer.catalogs import stored_catalogs
 from foretell_trainer.schedule import begin_count
 from foretell_trainer.snapshot import Snapshot, take_snapshot

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, cast
 
 import redis
+
 from foretell.celery_settings import TRAIN_QUEUE, TRAIN_TASK, make_app
 from foretell.errors import ForetellError, Unavailable
 from foretell.jobs import Job, JobStore

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from foretell.schema import Feature, Schema
 from numpy.typing import NDArray
 
+from foretell.schema import Feature, Schema
 from foretell_trainer.ingest import IngestReport, ingest_file, merge_reports
 from foretell_trainer.store import Store, sync_folder
 

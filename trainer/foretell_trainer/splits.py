@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, NotFound, Violation
 from foretell.schema import Schema
-from numpy.typing import NDArray
-
 from foretell_trainer.engine.folds import grouped_folds, random_folds
 from foretell_trainer.engine.inputs import Integers
 from foretell_trainer.snapshot import Columns

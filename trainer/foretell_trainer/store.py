@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 import duckdb
-from foretell.errors import Unavailable
 
+from foretell.errors import Unavailable
 from foretell_trainer.batches import Batch
 from foretell_trainer.migrations import migrate
 

@@ -17,7 +17,6 @@ from foretell.errors import InvalidInput, Violation
 from foretell.observation import Outcome
 from foretell.parsing import Value, parse_flag, shown
 from foretell.schema import Schema
-
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 from foretell_trainer.readers import Table
 

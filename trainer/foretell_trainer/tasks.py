@@ -21,12 +21,12 @@ import duckdb
 import redis
 from celery import Celery
 from celery.exceptions import Reject, SoftTimeLimitExceeded
+
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK, TRIAL_TASK
 from foretell.errors import Unavailable
 from foretell.logs import get_logger
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
-
 from foretell_trainer.intake import Intake
 from foretell_trainer.runs import Fit, TrainingRuns
 from foretell_trainer.schedule import count_new

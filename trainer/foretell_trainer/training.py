@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from foretell.bundle import MODEL_FILE, Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
 from foretell.encoding import Encoded, Encoder, build_vocabulary
@@ -18,7 +19,6 @@ from foretell.errors import Cancelled
 from foretell.forecast import QuantileTables
 from foretell.predictor import open_session
 from foretell.schema import Schema
-
 from foretell_trainer.engine.calibration import LEVELS
 from foretell_trainer.engine.export import (
     Answers,

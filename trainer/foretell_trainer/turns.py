@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import redis
-from foretell.logs import get_logger
 from redis.exceptions import LockError, LockNotOwnedError
+
+from foretell.logs import get_logger
 
 HELD_S = 6.0
 """How long a turn outlives a holder that was killed."""

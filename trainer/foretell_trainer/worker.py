@@ -21,11 +21,11 @@ import redis
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.signals import worker_process_init
+
 from foretell import logs
 from foretell.celery_settings import INGEST_QUEUE, TRAIN_QUEUE, make_app
 from foretell.lifeline import tie_to
 from foretell.settings import Settings, load_settings
-
 from foretell_trainer import transport
 from foretell_trainer.attendance import Attendance, new_name
 from foretell_trainer.consumer import AttendanceStep

@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
-from foretell.bundle import MODEL_FILE, read_manifest
-from foretell.ports import free_port
 
 from benchmarks.serving.servers import Server, running
+from foretell.bundle import MODEL_FILE, read_manifest
+from foretell.ports import free_port
 
 ENVIRONMENTS = Path(".foretell/benchmarks/envs")
 PROGRAMS = Path(__file__).parent / "programs"

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.columns import MISSING, Coded, Column, Flags
 from foretell.errors import InvalidInput, Violation
 from foretell.v1 import common_pb2
-from numpy.typing import NDArray
 
 
 def columns_of(messages: Iterable[common_pb2.Column], rows: int) -> dict[str, Column]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+
 from foretell.columns import Coded, Column
 from foretell.decide import (
     Assigned,
@@ -26,7 +27,6 @@ from foretell.decide import (
 )
 from foretell.decide import NodeLoad as Load
 from foretell.v1 import common_pb2, decision_pb2, prediction_pb2
-
 from foretell_server.converters.columns import put_numbers
 from foretell_server.converters.decision_question import PLACEMENT_GOALS, SHARING_GOALS
 from foretell_server.converters.prediction import TIERS

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import grpc
-from foretell.errors import ForetellError, InvalidInput, TooMuch, Unavailable, Violation
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+
+from foretell.errors import ForetellError, InvalidInput, TooMuch, Unavailable, Violation
 
 DOMAIN = "foretell.v1"
 

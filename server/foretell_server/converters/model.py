@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import unquote
 
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+
 from foretell import bundle as bundles
 from foretell.jobs import Job
 from foretell.registry import AuditEntry
 from foretell.schema import Feature, Metric
 from foretell.v1 import model_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import status_pb2
-
 from foretell_server.control_plane import BundleView, RetrainWish, SchemaView, WorkloadView
 from foretell_server.converters.error import STATUS_CODES
 from foretell_server.promotions import Signature

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from foretell.v1 import common_pb2, observation_pb2
-
 from foretell_server.converters.error import field_violations
 from foretell_server.reporting import ObservationJson, Verdict
 

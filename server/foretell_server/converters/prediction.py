@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from foretell.errors import InvalidInput, Violation
 from foretell.v1 import common_pb2, prediction_pb2
-
 from foretell_server.answers import Answers, MetricAnswer
 from foretell_server.converters.columns import columns_of, put_flags, put_numbers
 from foretell_server.data_plane import Question, TableQuestion

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
 from foretell.v1 import prediction_pb2
-from google.protobuf.message import DecodeError
-
 from foretell_server.converters import prediction
 from foretell_server.recent import RecentAnswers
 

@@ -12,11 +12,11 @@ import struct
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
 from foretell.forecast import Floats, QuantileTables
 from foretell.predictor import RowOutputs
 from foretell.row_forecast import RowReader
 from foretell.v1 import prediction_pb2
-
 from foretell_server.answers import MetricAnswer
 from foretell_server.converters.prediction import TIERS, forecast_message
 from foretell_server.options import MetricPlan, Plan

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from foretell.schema import Feature, Schema
-
 from foretell_server.inference import service_pb2 as pb
 from foretell_server.inference.outputs import outputs_of
 from foretell_server.shelf import LiveBundle, Shelf

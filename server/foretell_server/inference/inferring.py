@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
-
 from foretell_server.answers import Answers
 from foretell_server.data_plane import TableQuestion
 from foretell_server.inference import service_pb2 as pb

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from foretell.errors import InvalidInput, Violation, listing
 from numpy.typing import NDArray
 
+from foretell.errors import InvalidInput, Violation, listing
 from foretell_server.answers import Answers, MetricAnswer
 
 Values = NDArray[Any] | Sequence[str]

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 
-from foretell.errors import ForetellError, InvalidInput, Violation
 from grpc.aio import ServicerContext
 
+from foretell.errors import ForetellError, InvalidInput, Violation
 from foretell_server.data_plane import DataPlane
 from foretell_server.drain import Drain
 from foretell_server.error_edge import decoded, status_for

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from foretell.columns import Coded, Column
-from foretell.errors import InvalidInput, Violation
 from numpy.typing import NDArray
 
+from foretell.columns import Coded, Column
+from foretell.errors import InvalidInput, Violation
 from foretell_server.inference import service_pb2 as pb
 
 _LENGTH_BYTES = 4

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from foretell.logs import get_logger
-
 from foretell_server.telemetry.tracing import Tracer
 
 _log = get_logger(__name__)

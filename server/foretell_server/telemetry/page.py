@@ -10,12 +10,12 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from foretell.errors import Unavailable
-from foretell.logs import get_logger
 from prometheus_client.exposition import generate_latest, make_wsgi_app
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from foretell.errors import Unavailable
+from foretell.logs import get_logger
 from foretell_server.telemetry.families import Family
 
 Collect = Callable[[], Iterable[Family]]

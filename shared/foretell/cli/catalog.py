@@ -97,10 +97,9 @@ def show(source: str, names: tuple[str, ...], places: Places, as_json: bool) -> 
       foretell catalog show serverless --json
       foretell catalog show inference rtx4090 "Tesla T4"
     """
+    from foretell.errors import NotFound
     from foretell_trainer.catalogs import stored_catalogs
     from foretell_trainer.store import Store
-
-    from foretell.errors import NotFound
 
     schema = find_schema(source, places.registry).schema
     tables = stored_catalogs(Store(places.data), schema)

@@ -97,7 +97,7 @@ def _side(text: str, shared: Mapping[str, Any], kinds: Mapping[str, str]) -> Con
 
 def _print(found: Comparison, *, markdown: bool) -> None:
     metrics = [f"{e.metric} ({e.unit})" for e in found.sides[0].estimates]
-    header = ["", f"{found.objective} ({found.objective_unit})", "best", *metrics,
+    header = ["", f"by {found.objective} ({found.objective_unit})", "best", *metrics,
               "cost", "energy", "support", "tier"]  # fmt: skip
     rows = [
         [

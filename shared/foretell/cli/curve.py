@@ -125,7 +125,7 @@ def _points(text: str) -> dict[str, Any]:
 def _print(found: CurveAnswer, *, markdown: bool) -> None:
     header = [found.feature, *(f"{m.metric} ({m.unit})" for m in found.metrics), "support"]
     if found.objective:
-        header += [f"{found.objective} ({found.objective_unit})", "limits hold"]
+        header += [f"by {found.objective} ({found.objective_unit})", "limits hold"]
     rows = []
     for i, value in enumerate(found.values.tolist()):
         row = [output.short(value)]

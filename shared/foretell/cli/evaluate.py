@@ -88,10 +88,9 @@ def _evaluate(
     *,
     quiet: bool,
 ) -> tuple[dict[str, Any], list[str]]:
-    from foretell_trainer.engine.evaluation import evaluate as compare
-
     from foretell.cli.bundles import load_predictor
     from foretell.cli.measured import read_measured
+    from foretell_trainer.engine.evaluation import evaluate as compare
 
     predictor = load_predictor(open_registry(registry), workload, bundle)
     rows = read_measured(predictor, files)

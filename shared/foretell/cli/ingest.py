@@ -21,11 +21,10 @@ from foretell.cli.sources import find_schema
 from foretell.cli.state import Places, state_options
 
 if TYPE_CHECKING:
+    from foretell.schema import Schema
     from foretell_trainer.catalogs import CatalogReport
     from foretell_trainer.ingest import IngestReport
     from foretell_trainer.store import Store
-
-    from foretell.schema import Schema
 
 
 @click.command(short_help="Read files of measurements into the store.")

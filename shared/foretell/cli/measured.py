@@ -11,11 +11,10 @@ from foretell.cli.tables import absent_columns, read_tables, warn_of_absent
 from foretell.errors import InvalidInput, NotFound, Violation
 
 if TYPE_CHECKING:
-    from foretell_trainer.readers import Table
-
     from foretell.encoding import Encoded
     from foretell.forecast import Floats
     from foretell.predictor import Predictor
+    from foretell_trainer.readers import Table
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _print(
 ) -> None:
     if found.ranked:
         metrics = [f"{e.metric} ({e.unit})" for e in found.ranked[0].estimates]
-        header = ["", "candidate", f"{found.objective} ({found.objective_unit})", "best", *metrics,
+        header = ["", "candidate", f"by {found.objective} ({found.objective_unit})", "best", *metrics,
                   "cost", "energy", "support", "tier"]  # fmt: skip
         rows = [_row(one, label) for one, label in zip(found.ranked, labels, strict=True)]
         print_rows(header, rows, markdown=markdown)

@@ -62,9 +62,8 @@ def serve(
     Example:
       foretell serve --registry models --port 50051 --workers 2
     """
-    from foretell_server.main import serve as run
-
     from foretell.settings import load_settings
+    from foretell_server.main import serve as run
 
     settings = load_settings(config, **flags)
     tell_parent = with_parent(ready_fd, parent)

@@ -15,9 +15,8 @@ from foretell.disk import naming
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
-    from foretell_trainer.readers import Table
-
     from foretell.schema import Schema
+    from foretell_trainer.readers import Table
 
 Columns = Mapping[str, Sequence[Any]]
 

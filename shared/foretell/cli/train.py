@@ -28,14 +28,13 @@ from foretell.cli.options import (
 from foretell.cli.sources import SchemaSource, find_schema, open_registry
 
 if TYPE_CHECKING:
-    from foretell_trainer.engine.fitting import FitSettings, Progress
-    from foretell_trainer.ingest import IngestReport
-    from foretell_trainer.snapshot import Snapshot
-
     from foretell.bundle import Manifest
     from foretell.catalog import CatalogTable
     from foretell.registry import FolderRegistry
     from foretell.schema import Schema
+    from foretell_trainer.engine.fitting import FitSettings, Progress
+    from foretell_trainer.ingest import IngestReport
+    from foretell_trainer.snapshot import Snapshot
 
 
 _MOST_NAMES = 10
@@ -121,11 +120,10 @@ def _train(
     *,
     quiet: bool,
 ) -> _Result:
+    from foretell.errors import InvalidInput, Violation
     from foretell_trainer.catalogs import catalogs_from_files
     from foretell_trainer.snapshot import snapshot_from_files
     from foretell_trainer.training import train as fit
-
-    from foretell.errors import InvalidInput, Violation
 
     schema = found.schema
     with tempfile.TemporaryDirectory(prefix="foretell-train-") as scratch:
@@ -156,14 +154,13 @@ def _settled(
     tell: Progress,
 ) -> tuple[FitSettings, dict[str, Any]]:
     """Return how to fit, and what search and cross-validation, where asked for, say of it."""
+    from foretell.settings import load_settings
     from foretell_trainer.cross_validation import cross_validate
     from foretell_trainer.search.budget import Budget
     from foretell_trainer.search.job import search_snapshot
     from foretell_trainer.splits import parse_split
     from foretell_trainer.training import FitSettings
     from foretell_trainer.tuned import read_tuned
-
-    from foretell.settings import load_settings
 
     schema = rows[0]
     family = how.family or schema.family

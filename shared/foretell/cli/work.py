@@ -48,11 +48,10 @@ def work(
     Example:
       foretell work --broker-url redis://127.0.0.1:6379/0 --registry models --data data
     """
-    from foretell_trainer.processes import WorkerProcesses
-    from foretell_trainer.schedule import Schedule
-
     from foretell import logs
     from foretell.settings import load_settings
+    from foretell_trainer.processes import WorkerProcesses
+    from foretell_trainer.schedule import Schedule
 
     settings = load_settings(config, **flags)
     logs.configure(settings.log_level, settings.log_format)

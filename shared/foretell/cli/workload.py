@@ -147,9 +147,8 @@ def init(
     Example:
       foretell workload init render --from runs.csv --metric seconds:s --metric peak_mb:MB
     """
-    from foretell_trainer.readers import read_table
-
     from foretell.schema_guess import guess_schema
+    from foretell_trainer.readers import read_table
 
     found = read_table(table)
     text = guess_schema(name, found.columns, _metrics(metrics, list(found.columns)))

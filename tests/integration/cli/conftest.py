@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foretell.cli.app import run
 
+from foretell.cli.app import run
 from tests.conftest import MadeOnce
 
 FORETELL = (sys.executable, "-m", "foretell.cli")

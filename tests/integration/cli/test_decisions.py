@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from foretell.registry import FolderRegistry
 
+from foretell.registry import FolderRegistry
 from tests.integration.cli.conftest import Ran, foretell
 from tests.lab import lab_bundle
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from foretell.cli.failures import failure_of
 from foretell.registry import FolderRegistry
-
 from tests.integration.cli.conftest import Trained, foretell
 
 pytestmark = pytest.mark.process

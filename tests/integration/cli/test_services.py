@@ -18,10 +18,10 @@ from typing import Any
 
 import psutil
 import pytest
+
 from foretell.client import Client
 from foretell.demo.stored import StoredRows
 from foretell.errors import ForetellError
-
 from tests.integration.cli.conftest import (
     PATIENCE_S,
     Trained,

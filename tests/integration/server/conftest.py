@@ -15,14 +15,14 @@ from typing import Any, Self
 import grpc
 import pytest
 import uvloop
+from grpc_health.v1 import health_pb2_grpc
+
 from foretell.client.channel import Stubs
 from foretell.registry import FolderRegistry
 from foretell.schema import Schema
 from foretell.settings import Settings
 from foretell.v1 import prediction_pb2
 from foretell_server.serving import Serving, serving
-from grpc_health.v1 import health_pb2_grpc
-
 from tests.bundles import tiny_bundle
 
 NO_BROKER = "redis://127.0.0.1:1/0"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from foretell.client.channel import Stubs
 from foretell.errors import InvalidInput, Unavailable
 from foretell.settings import Settings
 from foretell.v1 import model_pb2
 from foretell_server.main import serve
-
 from tests.integration.server.conftest import (
     NO_BROKER,
     WAIT_S,

@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from foretell.v1 import common_pb2, prediction_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from foretell.v1 import common_pb2, prediction_pb2
 from tests.integration.server.conftest import RunningServer, StartServer, toy_request
 
 BatchRequest = prediction_pb2.PredictBatchRequest

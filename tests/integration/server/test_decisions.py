@@ -9,6 +9,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import Message
+
 from foretell import AsyncClient, Client
 from foretell.cli.app import run
 from foretell.decide import (
@@ -32,8 +34,6 @@ from foretell.decide import (
 from foretell.errors import InvalidInput, NotFound
 from foretell.registry import FolderRegistry
 from foretell.v1 import common_pb2, decision_pb2
-from google.protobuf.message import Message
-
 from tests.integration.server.conftest import WAIT_S, RunningServer
 from tests.lab import HARDWARE, lab_bundle, lab_predictor
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from foretell.broker import EmbeddedBroker
-from foretell.v1 import prediction_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from foretell.broker import EmbeddedBroker
+from foretell.v1 import prediction_pb2
 from tests.bundles import toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from foretell.v1 import prediction_pb2
-from foretell_server.row_stream import WINDOW
 from grpc_health.v1 import health_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.serving.http2 import Connection, message
+from foretell.v1 import prediction_pb2
+from foretell_server.row_stream import WINDOW
 from tests.integration.server.conftest import WAIT_S, RunningServer, toy_request
 from tests.integration.server.test_hot_swap import assert_soon
 

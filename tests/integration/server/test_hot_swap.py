@@ -10,11 +10,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from foretell.bundle import MODEL_FILE, write_bundle
 from foretell.jobs import JobStore
 from foretell.registry import FolderRegistry
 from foretell.v1 import model_pb2
-
 from tests.bundles import tiny_bundle, toy_graph, toy_manifest, toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer
 

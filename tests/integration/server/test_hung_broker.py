@@ -9,9 +9,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from foretell.broker import EmbeddedBroker
 from foretell.v1 import model_pb2, observation_pb2
-
 from tests.integration.server.conftest import RunningServer, StartServer
 from tests.integration.server.test_reports import observed, report
 

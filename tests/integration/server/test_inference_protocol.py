@@ -8,10 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
-from foretell_server.inference import service_pb2 as pb
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from foretell_server.inference import service_pb2 as pb
 from tests.integration.server.conftest import WAIT_S, RunningServer
 
 SERVICE = "inference.GRPCInferenceService"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from foretell.client.channel import Stubs
-from foretell.v1 import prediction_pb2
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
+from foretell.client.channel import Stubs
+from foretell.v1 import prediction_pb2
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 
 PING_S = 0.05

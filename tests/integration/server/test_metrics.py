@@ -10,13 +10,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
 from foretell.bundle import MANIFEST_FILE
 from foretell.errors import Unavailable
 from foretell.registry import FolderRegistry
 from foretell_server.telemetry.meters import Reading
 from foretell_server.telemetry.page import metrics_page
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.bundles import tiny_bundle
 from tests.integration.server.conftest import WAIT_S, RunningServer, toy_request
 

@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import pytest
 import redis
+
 from foretell.celery_settings import TRAIN_QUEUE, TRAIN_TASK
 from foretell.jobs import JobStore
 from foretell.v1 import model_pb2
-
 from tests.bundles import toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer
 

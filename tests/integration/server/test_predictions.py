@@ -6,12 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator
 
-import foretell
 import grpc
 import numpy as np
 import pytest
-from foretell.v1 import common_pb2, prediction_pb2
 
+import foretell
+from foretell.v1 import common_pb2, prediction_pb2
 from tests.integration.server.conftest import WAIT_S, RunningServer, toy_request
 
 Options = prediction_pb2.ForecastOptions

@@ -16,10 +16,10 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from foretell.client.channel import Stubs
-from foretell.v1 import prediction_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from foretell.client.channel import Stubs
+from foretell.v1 import prediction_pb2
 from tests.bundles import publish_tiny
 from tests.integration.server.conftest import NO_BROKER, WAIT_S, toy_request
 from tests.integration.server.test_metrics import scrape

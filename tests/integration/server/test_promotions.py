@@ -6,12 +6,12 @@ import asyncio
 
 import grpc
 import pytest
+
 from foretell.bundle import MODEL_FILE
 from foretell.client import AsyncClient, Client
 from foretell.errors import BundleRejected, Conflict, InvalidInput, NotFound
 from foretell.registry import FolderRegistry
 from foretell.v1 import model_pb2
-
 from tests.integration.server.conftest import RunningServer
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import grpc
 import pytest
+
 from foretell.v1 import prediction_pb2
 from foretell_server.hot_path import correlation_end
-
 from tests.integration.server.conftest import WAIT_S, RunningServer, toy_request
 
 

@@ -9,17 +9,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import foretell
 import grpc
 import pytest
 import redis
+from google.protobuf.timestamp_pb2 import Timestamp
+
+import foretell
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK
 from foretell.client import Client
 from foretell.observation import Observation
 from foretell.v1 import observation_pb2
 from foretell_trainer.messages import check_messages
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from tests.bundles import toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from foretell.bundle import write_bundle
 from foretell.client.channel import Stubs
 from foretell.registry import FolderRegistry
 from foretell.v1 import prediction_pb2
-
 from tests.bundles import toy_graph, toy_manifest, toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 from tests.integration.server.test_processes import port_of, running

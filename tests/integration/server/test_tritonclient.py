@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foretell_server.inference import service_pb2
 
+from foretell_server.inference import service_pb2
 from tests.integration.server.conftest import RunningServer
 
 ROOT = Path(__file__).parents[3]

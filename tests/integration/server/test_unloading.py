@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from foretell.registry import FolderRegistry
 from grpc_health.v1 import health_pb2
 
+from foretell.registry import FolderRegistry
 from tests.integration.server.conftest import WAIT_S, RunningServer
 
 

@@ -18,6 +18,7 @@ from typing import Any, Self, cast
 import pytest
 import redis
 import yaml
+
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_QUEUE, TRAIN_TASK, make_app
 from foretell.jobs import Job, JobStore
@@ -28,7 +29,6 @@ from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
 from foretell_trainer.transport import taken_key, unacked_key
-
 from tests.bundles import toy_schema
 
 ROOT = Path(__file__).parents[3]

@@ -22,7 +22,6 @@ from foretell.settings import load_settings
 from foretell_trainer.runs import Progress, ShouldStop
 from foretell_trainer.snapshot import Snapshot
 from foretell_trainer.worker import run_worker
-
 from tests.bundles import tiny_bundle
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import INGEST_QUEUE
 from foretell.settings import Settings
-
 from tests.integration.trainer.conftest import Place, eventually
 
 pytestmark = pytest.mark.process

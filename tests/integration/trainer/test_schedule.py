@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from foretell_trainer.schedule import Schedule, begin_count, count_new
 
+from foretell_trainer.schedule import Schedule, begin_count, count_new
 from tests.integration.trainer.conftest import Place
 
 

@@ -12,6 +12,7 @@ from typing import cast
 import psutil
 import pytest
 import redis
+
 from foretell.celery_settings import TRAIN_QUEUE
 from foretell.settings import Settings
 from foretell_trainer.ingest import ingest_messages
@@ -22,7 +23,6 @@ from foretell_trainer.search.search import search
 from foretell_trainer.search.trials import Bar, Ground, Result, run_trial
 from foretell_trainer.snapshot import Snapshot, read_snapshot
 from foretell_trainer.tuned import read_tuned
-
 from tests.integration.trainer.conftest import Place, eventually
 from tests.unit.engine.synthetic import QUICK
 from tests.unit.engine.test_training import schema, workload

@@ -7,12 +7,12 @@ import signal
 
 import psutil
 import pytest
+
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import TRAIN_TASK
 from foretell.jobs import JobStore
 from foretell.settings import Settings
 from foretell_trainer.schedule import count_new
-
 from tests.integration.trainer.conftest import Place, eventually
 
 pytestmark = pytest.mark.process

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from foretell.forecast import Forecasts, QuantileTables
 
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.baselines import Guess
@@ -18,6 +17,7 @@ from benchmarks.accuracy.scores import baseline_scores
 from benchmarks.accuracy.splits import splits_of
 from benchmarks.bundles import Predicted, pooled
 from benchmarks.datasets import DATA_SETS, Loaded, load
+from foretell.forecast import Forecasts, QuantileTables
 
 ABOUT = DATA_SETS["llm_models"]
 ROWS_PER_HARDWARE = 240

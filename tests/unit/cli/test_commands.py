@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+
 from foretell.cli.app import COMMANDS, cli
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from foretell.cli.app import run
 from foretell.cli.failures import failure_of
 from foretell.errors import Cancelled, InvalidInput, SchemaError, Violation

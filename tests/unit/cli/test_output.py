@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+
 from foretell.cli.output import duration, print_json, short
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from foretell.cli.tables import check_writable, read_tables, write_table
 from foretell.errors import InvalidInput
 

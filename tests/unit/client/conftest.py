@@ -17,6 +17,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from numpy.typing import NDArray
+
 from foretell.v1 import (
     common_pb2,
     model_pb2,
@@ -26,12 +33,6 @@ from foretell.v1 import (
     prediction_pb2,
     prediction_pb2_grpc,
 )
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
-from numpy.typing import NDArray
 
 VERSION = "20250131T120000Z-0a1b2c3d"
 

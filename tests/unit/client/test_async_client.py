@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
-import foretell
 import grpc
 import pytest
+
+import foretell
 from foretell.client import AsyncClient, StreamAnswer
 from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, NotFound, Unavailable
 from foretell.v1 import model_pb2

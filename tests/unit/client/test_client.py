@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import foretell
 import grpc
 import numpy as np
 import pytest
+
+import foretell
 from foretell.client import Client, Cost, Tls
 from foretell.client.columns import Table
 from foretell.client.requests import Features

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+
 from foretell.client import AsyncClient, Client, Job
 from foretell.errors import BundleRejected
 from foretell.v1 import model_pb2

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.encoding import Encoder
 from foretell.forecast import QuantileTables
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
-from onnx import TensorProto, helper, numpy_helper
 
 SCHEMA = """
 workload: rendering

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from foretell.bundle import MANIFEST_FILE, MODEL_FILE, read_bundle, read_file, read_manifest
 from foretell.errors import BundleRejected
 from foretell.schema import Schema

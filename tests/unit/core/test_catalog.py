@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from foretell.catalog import CatalogTable, empty_catalog, load_catalog
 from foretell.encoding import Encoder, build_vocabulary
 from foretell.errors import InvalidInput

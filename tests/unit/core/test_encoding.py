@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.catalog import CatalogTable
 from foretell.columns import Coded
 from foretell.encoding import Encoder, build_vocabulary, columns_by_name, metric_values
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
 from foretell.schema import Schema
-from hypothesis import given
-from hypothesis import strategies as st
 
 ROW: dict[str, Any] = {
     "scene": "kitchen",

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from foretell.errors import InvalidInput, NotFound
-from foretell.forecast import Forecasts, QuantileTables
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from foretell.errors import InvalidInput, NotFound
+from foretell.forecast import Forecasts, QuantileTables
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99])
 TABLES, METRICS = 3, 2

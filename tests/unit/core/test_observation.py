@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from foretell.observation import Observation, check
 from foretell.schema import Schema
-from pydantic import ValidationError
 
 GOOD: dict[str, Any] = {
     "id": "run-1",

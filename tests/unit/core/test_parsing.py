@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from foretell.parsing import category_text, parse_dimensions, parse_flag, parse_quantity
 from hypothesis import given
 from hypothesis import strategies as st
+
+from foretell.parsing import category_text, parse_dimensions, parse_flag, parse_quantity
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.bundle import MODEL_FILE, Manifest, Quantiles, read_bundle, write_bundle
 from foretell.errors import BundleRejected
 from foretell.predictor import Predictor

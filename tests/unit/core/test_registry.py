@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from foretell.bundle import MODEL_FILE, read_bundle
 from foretell.errors import BundleRejected, NoBundle, NotFound, SchemaError
 from foretell.registry import FolderRegistry, Registry

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from foretell.forecast import Forecasts, QuantileTables
-from foretell.row_forecast import RowReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foretell.forecast import Forecasts, QuantileTables
+from foretell.row_forecast import RowReader
 from tests.unit.core.test_forecast import forecasts
 
 levels = st.lists(st.floats(1e-6, 1 - 1e-6), max_size=5)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from foretell.errors import NotFound
 from foretell.schema import Feature, Schema
 from foretell.schema_file import builtin_schemas
-from pydantic import ValidationError
 
 MINIMAL: dict[str, Any] = {
     "workload": "w",

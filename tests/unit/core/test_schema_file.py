@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from foretell.errors import NotFound, SchemaError
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
 

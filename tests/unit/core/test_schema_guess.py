@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from foretell.encoding import Encoder, build_vocabulary
 from foretell.errors import InvalidInput, NotFound
 from foretell.schema import Schema

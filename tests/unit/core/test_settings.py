@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from foretell.errors import InvalidInput, NotFound
 from foretell.settings import Settings, load_settings, settings_table
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import foretell
 import pytest
+
+import foretell
 from foretell.catalog import CatalogTable
 from foretell.errors import NotFound
 from foretell.naming import plain_name

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from foretell.decide import Decider
 
+from foretell.decide import Decider
 from tests.lab import lab_predictor
 
 

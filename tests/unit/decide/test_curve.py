@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.decide import Curve, Decider, Limit, Objective, Term
 from foretell.decide.curve import knee
 from foretell.schema import Metric
-from hypothesis import given
-from hypothesis import strategies as st
 
 THROUGHPUT = Objective((Term("throughput_per_s"),))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+
 from foretell.decide import Axis, Bounds, Decider, Matrix
 from foretell.parsing import Value
-
 from tests.lab import HARDWARE
 
 

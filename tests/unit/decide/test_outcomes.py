@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from foretell.columns import Column
 from foretell.decide.comparing import pareto_front, probability_best, probability_less
 from foretell.decide.decider import ERROR_CORRELATION, Decider
 from foretell.decide.outcomes import OUTERMOST, Outcomes, Strata, levels_of, strata_for
 from foretell.decide.risk import tail_weights
 from foretell.forecast import QuantileTables
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-
 from tests.lab import HARDWARE, lab_schema
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foretell.decide import Decider, Item, Node, Place, Placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foretell.decide import Decider, Item, Node, Place, Placement
 from tests.lab import LATENCY
 
 RATE = {name: 1000.0 / latency for name, latency in LATENCY.items()}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foretell.decide import Candidate, Decider, Limit, Objective, Recommend, Recommendation, Term
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foretell.decide import Candidate, Decider, Limit, Objective, Recommend, Recommendation, Term
 from tests.lab import HARDWARE, LATENCY
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.decide import Decider, Item, Limit, Share, Sharing, Strategy
 from foretell.decide.sharing.strategies import _together
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
-from hypothesis import given
-from hypothesis import strategies as st
 
 ITEM: dict[str, Value] = {"hardware": "fast", "batch_size": 1.0}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from foretell.decide import Comparison, Configuration, Decider, Objective, Term, WhatIf
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from foretell.client import Interval, MetricForecast, Prediction
 from foretell.demo.outcomes import HeldOut, observation_of, pace_change, share_inside
 from foretell.measure import Configuration, Measurement

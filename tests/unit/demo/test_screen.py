@@ -6,13 +6,14 @@ import io
 from datetime import UTC, datetime
 
 import pytest
+from rich.console import Console
+
 from foretell.client import Interval, MetricForecast, Prediction
 from foretell.demo.load import Served
 from foretell.demo.outcomes import HeldOut
 from foretell.demo.result import DemoResult
 from foretell.demo.screen import Screen
 from foretell.measure import Configuration, Measurement
-from rich.console import Console
 
 
 def forecast(metric: str, median: float) -> MetricForecast:

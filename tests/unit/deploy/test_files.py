@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from foretell.settings import ENV_PREFIX, Settings
 from foretell_server.health import ALWAYS
 from foretell_server.shelf import Shelf

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.forecast import Forecasts
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Feature, Metric, Schema
 from foretell_trainer.engine.fitting import FitSettings
-from numpy.typing import NDArray
-
 from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import Floats, Workload
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
@@ -24,7 +26,6 @@ from foretell_trainer.engine.inputs import fit_inputs
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.snapshot import Snapshot
 from foretell_trainer.training import train
-from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from foretell.forecast import Forecasts
-from foretell_trainer.engine.calibration import LEVELS, quantile_table, quantile_tables
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from foretell.forecast import Forecasts
+from foretell_trainer.engine.calibration import LEVELS, quantile_table, quantile_tables
 from tests.unit.engine.noise import (
     FRESH,
     LAWS,

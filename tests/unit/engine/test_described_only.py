@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from foretell.catalog import CatalogTable
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Catalog, Feature, Metric, Schema
-
 from tests.unit.engine.synthetic import Workload
 
 RUN, DESCRIBED = 16, 8

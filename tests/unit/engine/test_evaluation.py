@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.bundle import read_bundle
 from foretell.forecast import Forecasts, QuantileTables
 from foretell.schema import Feature, Metric, Schema
 from foretell_trainer.engine.evaluation import compare, evaluate
-
 from tests.unit.engine.noise import Noise
 from tests.unit.engine.synthetic import Floats, Workload
 

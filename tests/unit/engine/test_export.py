@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
 from foretell.errors import BundleRejected
@@ -13,10 +17,6 @@ from foretell.parsing import Value
 from foretell.schema import Catalog, Feature, Link, Metric, Schema
 from foretell_trainer.engine.export import Answers, prove, units_of
 from foretell_trainer.engine.trees import LEAF, Trees, rounded_down
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-
 from tests.unit.engine.synthetic import Candidate, Workload, candidate
 
 ROWS = 420

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from foretell.forecast import Forecasts
 from foretell.predictor import Predictor
 from foretell.schema import Feature, Metric, Schema
-from numpy.typing import NDArray
-
 from tests.unit.engine.synthetic import Workload
 
 AnyFloats = NDArray[np.floating[Any]]

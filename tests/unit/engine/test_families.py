@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from foretell.errors import Cancelled, InvalidInput
 from foretell_trainer.engine.calibration import LEVELS
 from foretell_trainer.engine.families import FAMILIES, family_of
 from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.trees import LEAF, Singles, TreeSettings
-
 from tests.unit.engine.synthetic import QUICK, candidate
 from tests.unit.engine.test_training import workload
 

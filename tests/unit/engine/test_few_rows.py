@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from foretell.predictor import Predictor
 from foretell.schema import Feature, Metric, Schema
-
 from tests.unit.engine.synthetic import Workload
 
 SPEEDS = {"a": 1.0, "b": 2.5, "c": 6.0, "new": 20.0}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from foretell_trainer.engine.folds import few_shot_folds, fold_kinds, grouped_folds, random_folds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from foretell_trainer.engine.folds import few_shot_folds, fold_kinds, grouped_folds, random_folds
 
 keys = st.lists(st.integers(0, 30), min_size=1, max_size=300).map(np.array)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from foretell.predictor import Predictor
-from foretell.schema import Feature, Metric, Schema
 from numpy.typing import NDArray
 
+from foretell.predictor import Predictor
+from foretell.schema import Feature, Metric, Schema
 from tests.unit.engine.synthetic import Workload
 
 FAMILIES, MEMBERS, HARDWARE, PRECISIONS = 5, 6, 4, ("fp32", "fp16")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.forecast import Forecasts
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Feature, Link, Metric, Schema
 from foretell_trainer.engine.fitting import FitSettings
-
 from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import QUICK, Floats, Workload
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from foretell.catalog import CatalogTable
 from foretell.parsing import Value
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Catalog, Feature, Metric, Schema
-
 from tests.unit.engine.noise import NODES, TASKS, Noise
 from tests.unit.engine.synthetic import Workload
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.bundle import MODEL_FILE, write_bundle
 from foretell.errors import BundleRejected, Cancelled, InvalidInput
 from foretell.predictor import Predictor
 from foretell.schema import Feature, Metric, Schema
 from foretell_trainer.engine.fitting import SMALLEST_TRAINING_SET, FitSettings
-
 from tests.unit.engine.synthetic import QUICK, Workload
 
 ROWS = 300

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
+
 from foretell.measure.measurements import COLUMNS, Measurement, Measurements
 from foretell.measure.nodes import NODES
 from foretell.measure.tasks import TASKS, compile_text
 from foretell.measure.wasm_features import features_of
 from foretell.schema_file import builtin_schemas
-from pyarrow import parquet
 
 TIME = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from foretell.errors import NotFound
 from foretell.measure.nodes import DEFAULT_NODES, NODES, node_named
 

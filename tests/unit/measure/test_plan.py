@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice, pairwise
 
 import pytest
+
 from foretell.errors import InvalidInput
 from foretell.measure.configuration import Configuration
 from foretell.measure.measurements import Measurement, Measurements

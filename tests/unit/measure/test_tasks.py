@@ -11,10 +11,11 @@ from itertools import islice
 
 import pytest
 import wasmtime
-from foretell.errors import InvalidInput, NotFound
-from foretell.measure.tasks import TASKS, compile_text, task_named
 from hypothesis import given
 from hypothesis import strategies as st
+
+from foretell.errors import InvalidInput, NotFound
+from foretell.measure.tasks import TASKS, compile_text, task_named
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 

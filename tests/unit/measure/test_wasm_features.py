@@ -6,11 +6,12 @@ from contextlib import suppress
 
 import pytest
 import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.errors import InvalidInput
 from foretell.measure.tasks import TASKS, compile_text
 from foretell.measure.wasm_features import features_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 EMPTY = b"\0asm\1\0\0\0"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from foretell.encoding import EncodedRow
 from foretell.predictor import Predictor, RowOutputs
 from foretell_server.batching import MOST_ROWS, RowBatcher
-
 from tests.bundles import tiny_bundle
 
 

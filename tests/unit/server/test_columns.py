@@ -6,12 +6,13 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.columns import Coded
 from foretell.errors import InvalidInput
 from foretell.v1 import common_pb2
 from foretell_server.converters.columns import columns_of, put_flags, put_numbers
-from hypothesis import given
-from hypothesis import strategies as st
 
 Floats = st.lists(st.floats(allow_nan=False), min_size=1, max_size=50)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.columns import Coded, Column
 from foretell.errors import Cancelled, InvalidInput
 from foretell.predictor import Predictor
@@ -15,7 +16,6 @@ from foretell_server.data_plane import DataPlane, Question, TableQuestion
 from foretell_server.options import CostQuestion, DeadlineQuestion, Options, compile_plan
 from foretell_server.shelf import LiveBundle
 from foretell_server.slices import SLICE_ROWS, in_slices
-
 from tests.bundles import tiny_bundle, toy_schema
 
 

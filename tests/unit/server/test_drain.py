@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from foretell.errors import Unavailable
 from foretell_server.drain import Drain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from foretell import errors
 from foretell.client.failures import error_of_status
 from foretell.errors import STATUS, ForetellError, InvalidInput, Violation

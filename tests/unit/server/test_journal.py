@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from foretell_server.telemetry.journal import Call, Journal
 from structlog.testing import capture_logs
+
+from foretell_server.telemetry.journal import Call, Journal
 
 
 def call(status: str = "OK") -> Call:

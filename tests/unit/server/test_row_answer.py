@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from foretell.predictor import Predictor
 from foretell.v1 import prediction_pb2
 from foretell_server.converters import prediction
@@ -12,9 +15,6 @@ from foretell_server.converters.row import RowAnswer, named
 from foretell_server.data_plane import DataPlane, Question
 from foretell_server.options import CostQuestion, DeadlineQuestion, Options
 from foretell_server.shelf import LiveBundle
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.bundles import tiny_bundle
 
 shares = st.floats(0.001, 0.999)

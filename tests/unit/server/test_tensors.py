@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from foretell.columns import Coded
 from foretell.errors import InvalidInput
 from foretell_server.inference import service_pb2 as pb
 from foretell_server.inference.tensors import DATATYPES, columns_of, raw_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 shapes = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3), max_size=3)
 texts = st.lists(st.text("a,\0é世", max_size=5), max_size=20)

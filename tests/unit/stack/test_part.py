@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from foretell.errors import Unavailable
 from foretell.stack.part import Part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from foretell.schema import Catalog, Feature, Metric, Schema
 from foretell_trainer.store import Store
 

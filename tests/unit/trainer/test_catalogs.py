@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from foretell.errors import InvalidInput, NotFound
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas

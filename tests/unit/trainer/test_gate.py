@@ -10,6 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.gate import attempt
 from foretell.bundle import Lineage, read_manifest, write_bundle
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
@@ -18,10 +22,6 @@ from foretell_trainer.gate.held_out import LEARNED_FIRST, Past, Rows, hold_out, 
 from foretell_trainer.gate.scores import by_chance
 from foretell_trainer.gate.verdict import Verdict
 from foretell_trainer.snapshot import Snapshot
-from hypothesis import given
-from hypothesis import strategies as st
-
-from benchmarks.gate import attempt
 from tests.bundles import WORKLOAD, toy_graph, toy_manifest, toy_schema
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001 -- snapshots have naive times, in UTC

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from foretell.errors import Cancelled, InvalidInput
 from foretell_trainer.prequential import Point, replay
 from foretell_trainer.snapshot import Columns, read_snapshot
-
 from tests.unit.engine.synthetic import QUICK
 from tests.unit.engine.test_training import schema, workload
 

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from foretell.errors import InvalidInput
 from foretell_trainer.readers import read_table
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foretell.errors import Cancelled, InvalidInput
 from foretell_trainer.engine.fitting import FitSettings
 from foretell_trainer.search.budget import Budget, Verdict, gain_of
@@ -17,9 +20,6 @@ from foretell_trainer.search.trials import Bar, Ground, Result, run_trial
 from foretell_trainer.snapshot import read_snapshot
 from foretell_trainer.training import train
 from foretell_trainer.tuned import forget_tuned, read_tuned, write_tuned
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.unit.engine.synthetic import QUICK, Workload
 from tests.unit.engine.test_training import schema, workload
 

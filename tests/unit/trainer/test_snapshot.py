@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from foretell.encoding import Encoder, build_vocabulary
 from foretell.schema import Schema
 from foretell_trainer.batches import BatchBuilder

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, NotFound
 from foretell.schema import Catalog, Feature, Metric, Schema
 from foretell_trainer.cross_validation import cross_validate
 from foretell_trainer.snapshot import Columns, read_snapshot
 from foretell_trainer.splits import Rows, Split, folds_of, labels_of, parse_split
-
 from tests.unit.engine.synthetic import QUICK, Workload
 
 N = 120

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from foretell.errors import Unavailable
 from foretell_trainer import migrations
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from foretell.errors import InvalidInput
 from foretell.schema import Schema
 from foretell_trainer.readers import Table

@@ -14,9 +14,9 @@ from typing import Any
 
 import catboost
 import numpy as np
-from foretell.errors import Cancelled
 from numpy.typing import NDArray
 
+from foretell.errors import Cancelled
 from foretell_trainer.engine.trees import LEAF, Singles, Tree, TreeSettings
 
 _OBJECTIVES = {"regression": "RMSE", "regression_l1": "MAE", "huber": "Huber:delta=1"}

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.encoding import Encoded
 from foretell.forecast import Forecasts
 from foretell.predictor import Predictor
 from foretell.schema import Schema
-from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 

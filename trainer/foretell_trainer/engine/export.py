@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from foretell.columns import Codes, Numbers
-from foretell.errors import BundleRejected
 from numpy.typing import NDArray
 
+from foretell.columns import Codes, Numbers
+from foretell.errors import BundleRejected
 from foretell_trainer.engine.fitting import Fitted, derived_tables
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs

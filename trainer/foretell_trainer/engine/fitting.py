@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from foretell.errors import InvalidInput, Violation
-from foretell.schema import Schema
 from numpy.typing import NDArray
 
+from foretell.errors import InvalidInput, Violation
+from foretell.schema import Schema
 from foretell_trainer.engine.calibration import LEVELS, quantile_tables
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, fold_kinds, random_folds

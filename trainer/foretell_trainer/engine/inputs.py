@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from foretell.catalog import CatalogTable
 from foretell.encoding import Vocabulary
 from foretell.schema import Schema
-from numpy.typing import NDArray
-
 from foretell_trainer.engine.graph import GraphBuilder
 
 Floats = NDArray[np.float64]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
+
 from foretell.errors import Cancelled
 from foretell.schema import Schema
-
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.schema import Link, Schema
 
+from foretell.schema import Link, Schema
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs, InputMap
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from foretell.errors import Cancelled
 
+from foretell.errors import Cancelled
 from foretell_trainer.engine.folds import grouped_folds, random_folds
 from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.interaction import Interaction, Plan, fit_interaction

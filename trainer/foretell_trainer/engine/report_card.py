@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from foretell.forecast import Forecasts, QuantileTables
 
+from foretell.forecast import Forecasts, QuantileTables
 from foretell_trainer.engine.calibration import LEVELS, quantile_tables
 from foretell_trainer.engine.evaluation import compare
 from foretell_trainer.engine.fitting import Fitted, FittedMetric

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.schema import Schema
 from numpy.typing import NDArray
 
+from foretell.schema import Schema
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Integers
 

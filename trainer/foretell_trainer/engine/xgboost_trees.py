@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import xgboost
-from foretell.errors import Cancelled
 from numpy.typing import NDArray
 
+from foretell.errors import Cancelled
 from foretell_trainer.engine.trees import LEAF, Singles, Tree, TreeSettings
 
 _OBJECTIVES = {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from foretell.bundle import MODEL_FILE, Manifest, read_bundle, read_file, write_bundle
 from foretell.catalog import CatalogTable
 from foretell.errors import BundleRejected
@@ -19,7 +20,6 @@ from foretell.predictor import Predictor
 from foretell.registry import Registry
 from foretell.schema import Schema
 from foretell.settings import Settings
-
 from foretell_trainer.gate.held_out import HeldOut, Past, Rows, hold_out, past_of
 from foretell_trainer.gate.verdict import Part, Strictness, Verdict, compare
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot

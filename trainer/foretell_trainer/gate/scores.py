@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.forecast import Forecasts
 from numpy.typing import NDArray
+
+from foretell.forecast import Forecasts
 
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float64]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from foretell.predictor import Predictor
 from numpy.typing import NDArray
 
+from foretell.predictor import Predictor
 from foretell_trainer.gate.scores import Margins, Scores, complaint, score
 
 OVERALL = "all rows"

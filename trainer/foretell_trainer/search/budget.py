@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from foretell.errors import InvalidInput, Violation
 
 FORM = "trials=N,seconds=S"

@@ -19,13 +19,13 @@ from typing import Any
 
 import redis
 from celery import Celery
+from pydantic import TypeAdapter
+
 from foretell.catalog import CatalogTable
 from foretell.celery_settings import TRAIN_QUEUE, TRIAL_TASK
 from foretell.errors import Cancelled, ForetellError
 from foretell.logs import get_logger
 from foretell.schema import Schema
-from pydantic import TypeAdapter
-
 from foretell_trainer.attendance import present
 from foretell_trainer.engine.fitting import FitSettings
 from foretell_trainer.readers import file_sha256

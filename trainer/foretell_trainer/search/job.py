@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+
 from foretell.catalog import CatalogTable
 from foretell.celery_settings import make_app
 from foretell.schema import Schema
-
 from foretell_trainer.engine.fitting import FitSettings, Progress
 from foretell_trainer.search.budget import Budget, Verdict
 from foretell_trainer.search.crew import Crew, crew

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from foretell.errors import Cancelled, ForetellError
 
+from foretell.errors import Cancelled, ForetellError
 from foretell_trainer.engine.fitting import Progress
 from foretell_trainer.search.budget import Budget, Verdict, gain_of
 from foretell_trainer.search.study import Study

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from foretell.errors import InvalidInput, Violation
 
+from foretell.errors import InvalidInput, Violation
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.search.trials import Bar, Ground, Result, Tuned
 

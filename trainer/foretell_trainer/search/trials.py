@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
 from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
-
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import FitSettings, TrainingSet, left_out_errors
 from foretell_trainer.engine.links import derived_metrics
