@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 
 import numpy as np
@@ -47,21 +47,25 @@ _GROWS = re.compile(
 
 
 def guess_schema(
-    workload: str, columns: Mapping[str, Column], metrics: Mapping[str, str | None]
+    workload: str,
+    columns: Mapping[str, Column],
+    metrics: Mapping[str, str | None],
+    not_known: Collection[str] = (),
 ) -> str:
     """Return the YAML of a schema that fits a table, with a comment at every guess.
 
     `metrics` maps the columns to predict to their units, None where the unit is to be guessed
-    from the name. Raises NotFound for a metric that is not a column, InvalidInput for one that
-    is not a number, for a table without rows, and for a workload's name that cannot be one.
+    from the name; `not_known` are columns that nobody knows before the work runs. Raises NotFound
+    for a name that is not a column, InvalidInput for a metric that is not a number, for a table
+    without rows, and for a workload's name that cannot be one.
     """
-    for name in metrics:
+    for name in (*metrics, *not_known):
         if name not in columns:
             raise NotFound("column", name, list(columns))
     profiles = {name: profile_column(name, column) for name, column in columns.items()}
     if not profiles or not next(iter(profiles.values())).rows:
         raise InvalidInput([Violation("columns", "", "the table has no rows to guess from")])
-    inputs = {name: p for name, p in profiles.items() if name not in metrics}
+    inputs = {n: p for n, p in profiles.items() if n not in metrics and n not in not_known}
     times = [n for n in inputs if _is_time(n, columns[n])]
     time_column = times[0] if times else None
     id_column = next((n for n in inputs if n not in times and _is_id(n, inputs[n])), None)
@@ -80,6 +84,7 @@ def guess_schema(
         "features:",
         *(line for n, p in used.items() for line in _feature(names.of(n), p, groups, used)),
         *(_left_out(n, time=n in times, outcome=n in outcomes) for n in inputs if n in left_out),
+        *(f"  # left out: {json.dumps(n)} is not known before the run" for n in not_known),
         "",
         "metrics:",
         *(line for n, unit in metrics.items() for line in _metric(names.of(n), profiles[n], unit)),

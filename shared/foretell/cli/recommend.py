@@ -142,8 +142,9 @@ def _print(
 ) -> None:
     if found.ranked:
         metrics = [f"{e.metric} ({e.unit})" for e in found.ranked[0].estimates]
-        header = ["", "candidate", f"by {found.objective} ({found.objective_unit})", "best", *metrics,
-                  "cost", "energy", "support", "tier"]  # fmt: skip
+        objective = f"by {found.objective} ({found.objective_unit})"
+        after = ("cost", "energy", "support", "tier")
+        header = ["", "candidate", objective, "best", *metrics, *after]
         rows = [_row(one, label) for one, label in zip(found.ranked, labels, strict=True)]
         print_rows(header, rows, markdown=markdown)
         click.echo()

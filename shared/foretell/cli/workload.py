@@ -130,6 +130,13 @@ def _feature_row(feature: Feature, place: str) -> list[str]:
     metavar="COLUMN[:UNIT]",
     help="A column to predict; may be given many times.",
 )
+@click.option(
+    "--leave-out",
+    "not_known",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that nobody knows before the work runs; may be given many times.",
+)
 @click.option("--out", type=FILE, help="File to write; - prints it.  [default: NAME.yaml]")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @json_option
@@ -137,6 +144,7 @@ def init(
     name: str,
     table: Path,
     metrics: tuple[str, ...],
+    not_known: tuple[str, ...],
     out: Path | None,
     force: bool,
     as_json: bool,
@@ -147,11 +155,13 @@ def init(
     Example:
       foretell workload init render --from runs.csv --metric seconds:s --metric peak_mb:MB
     """
+    from foretell.schema_file import load_schema
     from foretell.schema_guess import guess_schema
     from foretell_trainer.readers import read_table
 
     found = read_table(table)
-    text = guess_schema(name, found.columns, _metrics(metrics, list(found.columns)))
+    wanted = _metrics(metrics, list(found.columns))
+    text = guess_schema(name, found.columns, wanted, not_known)
     target = out or Path(f"{name}.yaml")
     if str(target) == "-":
         click.echo(text, nl=False)
@@ -162,11 +172,15 @@ def init(
     with naming(target):
         target.write_text(text, encoding="utf-8")
     guesses = sum("guess" in line for line in text.splitlines()) - 1
+    features = [feature.name for feature in load_schema(target).features]
     if as_json:
-        output.print_json({"workload": name, "file": target, "guesses": guesses})
+        told = {"workload": name, "file": target, "features": features, "guesses": guesses}
+        output.print_json(told)
         return
     output.print_rejections(found.rejected)
-    click.echo(f"wrote {target}; look at its {guesses} guesses, then:")
+    click.echo(f"wrote {target}, which predicts {', '.join(wanted)} from {', '.join(features)}")
+    click.echo("--leave-out a COLUMN that nobody knows before the work runs")
+    click.echo(f"look at its {guesses} guesses, then:")
     click.echo(f"  foretell workload check {target} --data {table}")
     click.echo(f"  foretell train {target} --data {table}")
 

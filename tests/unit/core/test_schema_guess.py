@@ -134,6 +134,16 @@ def test_tables_that_give_nothing_to_guess_are_refused() -> None:
         guess_schema("My Table", table(), METRICS)
 
 
+def test_what_nobody_knows_before_the_run_can_be_left_out() -> None:
+    """A column that is measured with the run is named, and is no feature; a wrong name is told."""
+    columns = {**table(), "cpu_s": RNG.random(ROWS)}
+    text = guess_schema("mine", columns, METRICS, ["cpu_s"])
+    assert '# left out: "cpu_s" is not known before the run' in text
+    assert "cpu_s" not in [f.name for f in parse_schema(text, "mine.yaml").features]
+    with pytest.raises(NotFound, match="no column named 'gpu_s'"):
+        guess_schema("mine", columns, METRICS, ["gpu_s"])
+
+
 def test_awkward_names_become_usable_ones() -> None:
     """Columns whose names no schema may use keep their column and get a name."""
     columns: dict[str, Any] = {
