@@ -77,7 +77,7 @@ def curve(
     else:
         _print(found, markdown=as_markdown)
     bounds = {limit.quantity: limit.at_most for limit in map(limit_of, given["limits"])}
-    title = ", ".join([workload, *map(str, features.values())])
+    title = ", ".join([workload, *(_named(name, value) for name, value in features.items())])
     points = _measured(measured, found, features) if measured is not None else None
     draw(
         pictures,
@@ -85,6 +85,13 @@ def curve(
         f"{title}: {found.feature}",
         quiet=as_json,
     )
+
+
+def _named(name: str, value: object) -> str:
+    """Return a feature as titles have it: texts speak for themselves, numbers need their name."""
+    if isinstance(value, str):
+        return value
+    return f"{name} {output.short(value)}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _server(given: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ _LIMIT = re.compile(
     r"(?P<name>[^<>=\s]+)\s*(?P<sign><=|>=)\s*(?:(?P<share>[\d.]+)\s*\*\s*)?"
     r"(?P<bound>[^@\s]+?)(?:\s+(?P<unit>[^@\s]+))?\s*(?:@\s*(?P<probability>[\d.]+)\s*)?"
 )
+_NUMBER_AND_UNIT = re.compile(r"([-+]?[\d.]+(?:e[-+]?\d+)?)((?!e[-+]?\d)[^\d.]\S*)")
 
 
 class Asker(Protocol):
@@ -240,8 +241,11 @@ def limit_of(text: str) -> Limit:
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise _wrong("--limit", text, 'of the form "NAME<=VALUE [UNIT][@PROBABILITY]"')
-    name, sign, bound = found["name"], found["sign"], found["bound"]
-    shared: dict[str, Any] = {"unit": found["unit"] or ""}
+    name, sign, bound, unit = found["name"], found["sign"], found["bound"], found["unit"]
+    joined = None if unit else _NUMBER_AND_UNIT.fullmatch(bound)
+    if joined:
+        bound, unit = joined.groups()
+    shared: dict[str, Any] = {"unit": unit or ""}
     if found["probability"]:
         shared["probability"] = float(found["probability"])
     try:

@@ -73,7 +73,8 @@ class CurveAsk(Weigh, total=False):
     start: float
     stop: float
     points: int
-    """How many, evenly spaced on the feature's own scale; 33 without it."""
+    """How many, evenly spaced on the feature's own scale; 33 without it. A range from one whole
+    number to another with room for so many between is of whole numbers, each once."""
     objective: ObjectiveLike
     """What the best point minimises; without it, none is named."""
     limits: LimitsLike

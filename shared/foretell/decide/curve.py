@@ -120,10 +120,11 @@ def _range(question: Curve, feature: Feature, note: Violations) -> Floats:
     if not 2 <= count <= MOST_POINTS:
         note.add("points", count, f"{count} is not between 2 and {MOST_POINTS}")
         return np.zeros(0)
-    if feature.scale == "log" and start > 0:
-        spaced: Floats = np.geomspace(start, stop, count)
-        return spaced
-    return np.linspace(start, stop, count)
+    on_log = feature.scale == "log" and start > 0
+    spaced: Floats = (np.geomspace if on_log else np.linspace)(start, stop, count)
+    # Of what is counted (a batch, tokens), the best point shall be one that there is.
+    counted = float(start).is_integer() and float(stop).is_integer() and stop - start >= count
+    return np.unique(np.rint(spaced)) if counted else spaced
 
 
 def knee(values: Floats, median: Floats, metric: Metric) -> float:

@@ -140,7 +140,8 @@ class Curve:
     start: float | None = None
     stop: float | None = None
     points: int = 0
-    """How many, evenly spaced on the feature's own scale."""
+    """How many, evenly spaced on the feature's own scale. A range from one whole number to another
+    with room for so many between is of whole numbers, each once."""
     objective: Objective | None = None
     """What the best point minimises; without it none is named."""
     limits: tuple[Limit, ...] = ()

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foretell.decide.results import Estimate, Recommendation
-from foretell.decide.what_if import Comparison
+from foretell.decide.what_if import Comparison, Difference
 from foretell.plots.style import (
     BLUE,
+    FAINT,
     GREY,
     INK,
     ORANGE,
@@ -31,9 +32,9 @@ def comparison_figure(comparison: Comparison, title: str, metrics: Sequence[str]
     names = [side.name for side in comparison.sides]
     estimates = [side.estimates for side in comparison.sides]
     best = [side.probability_best for side in comparison.sides]
-    certain = {d.name for d in comparison.differences if d.certain}
+    said = {d.name: _said(d) for d in comparison.differences}
     first = names[0]
-    tags = [n if n == first else f"{n} ({'certain' if n in certain else 'open'})" for n in names]
+    tags = [f"{_cut(name)}\n{said.get(name, 'the first')}" for name in names]
     caption = f"Others against {first}: certain from {100 * comparison.certainty:g} %."
     return _figure(title, tags, estimates, best, metrics, comparison.objective, caption)
 
@@ -43,13 +44,18 @@ def recommendation_figure(
 ) -> Figure:
     """Return the ranked candidates, best on top; `labels` name them in the order of `ranked`."""
     shown = found.ranked[:MOST_ROWS]
-    names = [f"{one.rank}. {label}" for one, label in zip(shown, labels, strict=False)]
+    names = [f"{one.rank}. {_cut(label)}" for one, label in zip(shown, labels, strict=False)]
     estimates = [one.estimates for one in shown]
     best = [one.probability_best for one in shown]
     left = found.candidate_count - found.ranked_count
     caption = f"{found.ranked_count} of {found.candidate_count} candidates keep every limit"
     caption += f"; {left} excluded." if left else "."
     return _figure(title, names, estimates, best, metrics, found.objective, caption)
+
+
+def _said(difference: Difference) -> str:
+    sure = "certainly" if difference.certain else "perhaps"
+    return f"{sure} {'better' if difference.probability_better >= 0.5 else 'worse'}"
 
 
 def _figure(
@@ -66,21 +72,21 @@ def _figure(
         for m, one in enumerate(estimates[0])
         if not metrics or one.metric in metrics
     ]
-    longest = max(min(len(name), _LONGEST_NAME) for name in names)
+    lines = max(1 + name.count("\n") for name in names)
+    longest = max(min(len(line), _LONGEST_NAME) for name in names for line in name.split("\n"))
     with look():
-        picture = figure(
-            1.6 + 0.085 * longest + 2.9 * (len(columns) + 1), 1.6 + 0.36 * max(len(names), 2)
-        )
+        width = 1.6 + 0.085 * longest + 2.9 * (len(columns) + 1)
+        picture = figure(width, 1.6 + (0.26 + 0.14 * lines) * max(len(names), 2))
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
         panels = picture.subplots(1, len(columns) + 1, sharey=True, squeeze=False)[0]
         for axes, column in zip(panels, columns, strict=False):
             _intervals(axes, column)
         _shares(panels[-1], best, objective)
-        panels[0].set_yticks(range(len(names)), [_cut(name) for name in names])
+        panels[0].set_yticks(range(len(names)), names)
         panels[0].set_ylim(len(names) - 0.4, -0.6)
         level = estimates[0][0].interval_level
         explained = f"Dots: medians. Bars: {100 * level:g} % of outcomes. {caption}"
-        picture.supxlabel(explained, x=0.01, ha="left", fontsize=9, color=GREY)
+        picture.supxlabel(explained, x=0.01, ha="left", fontsize=9, color=FAINT)
     return picture
 
 

@@ -15,6 +15,7 @@ from foretell.decide.curve import CurveAnswer, CurveMetric
 from foretell.forecast import Floats
 from foretell.plots.style import (
     BLUE,
+    FAINT,
     GREY,
     INK,
     ORANGE,
@@ -83,8 +84,9 @@ def _panel(
     if measured is not None and metric.metric in measured.metrics:
         found = measured.metrics[metric.metric]
         axes.plot(
-            measured.values, found, "o", ms=4.5, mfc="none", mec=INK, mew=1.2, label="measured"
-        )
+            measured.values, found, "o", ms=4.5, mfc="none", mec=INK, mew=1.2, label="measured",
+            clip_on=False, zorder=3,
+        )  # fmt: skip
     _marks(axes, curve, metric, limit)
     _little_support(axes, curve)
     axes.set_xlim(float(x[0]), float(x[-1]))
@@ -99,7 +101,7 @@ def _marks(axes: Axes, curve: CurveAnswer, metric: CurveMetric, limit: float | N
         axes.axvline(metric.knee, color=GREY, ls="--", lw=1.2, label="knee")
         axes.annotate(
             short(metric.knee), (metric.knee, 1.0), xycoords=("data", "axes fraction"),
-            xytext=(3, -3), textcoords="offset points", va="top", color=GREY, fontsize=9,
+            xytext=(3, -3), textcoords="offset points", va="top", color=FAINT, fontsize=9,
         )  # fmt: skip
     if limit is not None:
         axes.axhline(limit, color=RED, ls=":", lw=1.6, label="limit")

@@ -15,12 +15,12 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from foretell.decide.matrix import MatrixTable
 from foretell.errors import InvalidInput, NotFound, Violation
 from foretell.forecast import Floats
-from foretell.plots.style import GREY, INK, SCALE, figure, labelled, look, short
+from foretell.plots.style import GREY, INK, SCALE, figure, labelled, log_ticks, look, short
 
 MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 60, 40, 12
 LOW_SUPPORT = 0.2
@@ -236,8 +236,10 @@ def _explain(
     scale = mpl.cm.ScalarMappable(norm=norm, cmap=SCALE)
     bar = picture.colorbar(scale, ax=places, shrink=0.9, pad=0.02, extend=extend)
     bar.set_label(labelled(f"median {grid.metric}", grid.unit))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    if isinstance(norm, LogNorm):
+        log_ticks(bar.ax.yaxis, float(norm.vmin or 0.0), float(norm.vmax or 0.0))
+    else:
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     level = f"{100 * grid.interval_level:g} %"
     entries = [
         Line2D([], [], ls="", marker="s", color=INK, ms=12 * side, label=label)

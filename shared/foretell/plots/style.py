@@ -9,11 +9,14 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, GREY, INK = "#CC79A7", "#56B4E9", "#8A8A8A", "#222222"
+FAINT = "#5C5C5C"
+"""For small texts that explain: grey, and dark enough to be read on white (6.5 : 1)."""
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 SCALE = "cividis"
 
@@ -74,7 +77,11 @@ def short(value: float) -> str:
 def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
     """Put one axis on a log scale with ticks that can be read, however short it is."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis = axes.xaxis if which == "x" else axes.yaxis
+    log_ticks(axes.xaxis if which == "x" else axes.yaxis, low, high)
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Label an axis that is on a log scale, with two ticks or more."""
     decades = math.log10(high / low) if low > 0 and high > low else 1.0
     axis.set_major_locator(LogLocator(base=10, subs=_subdivisions(decades), numticks=8))
     axis.set_minor_formatter(NullFormatter())

@@ -30,6 +30,16 @@ def test_a_range_is_spaced_on_the_feature_s_scale(decider: Decider) -> None:
     np.testing.assert_allclose(values.values, 2.0 ** np.arange(9))
 
 
+def test_a_range_of_whole_numbers_has_no_others(decider: Decider) -> None:
+    """A batch of 107.6 is none: between whole ends only whole points are swept, each once."""
+    counted = decider.curve(Curve({"hardware": "old"}, "batch_size", start=1, stop=512)).values
+    assert (counted[0], counted[-1]) == (1, 512)
+    assert len(counted) > 20
+    assert (counted == np.unique(np.rint(counted))).all()
+    dense = decider.curve(Curve({"hardware": "old"}, "batch_size", start=1, stop=4, points=7))
+    assert len(dense.values) == 7
+
+
 def test_the_best_point_keeps_the_limit_with_its_probability(decider: Decider) -> None:
     """The largest batch whose 95 % quantile of latency is below the limit is the best."""
     question = Curve(
