@@ -22,10 +22,11 @@ from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from grpc_status import rpc_status
 
-from foretell.errors import DeadlinePassed, ForetellError, InvalidInput, Violation
+from foretell.errors import DeadlinePassed, ForetellError, InvalidInput
 from foretell.logs import get_logger
 from foretell_server.auth import Gate
 from foretell_server.converters.error import status_of
+from foretell_server.malformed import why_malformed
 from foretell_server.room import UNLIMITED, Room
 from foretell_server.telemetry.journal import Call, Journal, bundle_version_of
 from foretell_server.telemetry.meters import OK, Meters
@@ -226,8 +227,7 @@ def decoded(kind: type[_M], raw: bytes) -> _M:
     try:
         return kind.FromString(raw)
     except DecodeError:
-        message = f"the bytes are not a {kind.DESCRIPTOR.full_name}"
-        raise InvalidInput([Violation("request", "", message)]) from None
+        raise InvalidInput([why_malformed(kind, raw)]) from None
 
 
 def status_for(

@@ -65,7 +65,10 @@ class HotPath:
 
     def cached(self, raw: bytes) -> Answer | None:
         """Return the answer to a request that repeats, under a name of its own."""
-        kept = self._cache.get(raw[correlation_end(raw) :])
+        end = correlation_end(raw)
+        if end and not raw[2:end].isascii():
+            return None  # a stream gives it back, which it may not if it is no text
+        kept = self._cache.get(raw[end:])
         return None if kept is None else self._named(kept, raw)
 
     async def predict(self, raw: bytes) -> Answer:

@@ -61,7 +61,6 @@ def meter(server: RunningServer) -> Any:  # noqa: ANN401
     return server.serving.census.meters.method(STREAM)
 
 
-@pytest.mark.xfail(reason="text that is not UTF-8 comes back undecoded", strict=False)
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.one_of(st.binary(max_size=200), damaged()))
 def test_whatever_the_bytes_the_answer_is_an_answer_or_says_what_is_wrong(
@@ -84,6 +83,25 @@ def test_whatever_the_bytes_the_answer_is_an_answer_or_says_what_is_wrong(
     assert answers[0].error.code in {code.value[0] for code in EXPECTED}
     assert answers[1].correlation_id == "me"
     assert answers[1].WhichOneof("result") == "prediction"
+
+
+def test_text_that_is_not_utf8_is_named(shared_server: RunningServer) -> None:
+    """A text that is no text is refused by its field's name, though the rest is in the cache."""
+    shared_server.predict(correlation_id="meme")
+    raw = toy_request(correlation_id="meme").SerializeToString()
+    for text, field in ((b"meme", "correlation_id"), (b"big", "features[kind]")):
+        damaged_raw = raw.replace(text, b"\xff" * len(text))
+        call = shared_server.channel.unary_unary(f"{SERVICE}/Predict")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(damaged_raw, timeout=WAIT_S)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert field in caught.value.details()
+        stream = shared_server.channel.stream_stream(
+            f"{SERVICE}/PredictStream",
+            response_deserializer=prediction_pb2.PredictStreamResponse.FromString,
+        )
+        (answer,) = stream(iter([damaged_raw]), timeout=WAIT_S)
+        assert field in answer.error.message
 
 
 def test_a_client_that_does_not_read_is_not_read_from(shared_server: RunningServer) -> None:
