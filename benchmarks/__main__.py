@@ -80,6 +80,21 @@ BENCHMARKS = (
         needs_data=False,
     ),
     Benchmark(
+        "benchmarks.corrections",
+        "a group becomes twice as slow: answers after 20 outcomes, and everybody else's",
+        "--data DIR [--only wasm_tasks,vision_models]",
+        "3",
+        quick=("--only", "wasm_tasks"),
+    ),
+    Benchmark(
+        "benchmarks.following",
+        "seconds from a report to answers that have followed, in every server process",
+        "--changes 30",
+        "1",
+        quick=("--changes", "6"),
+        needs_data=False,
+    ),
+    Benchmark(
         "benchmarks.serving",
         "the server beside an echo on its own stack, the graph alone, and peers",
         "[--peers] [--only NAME] [--out FILE]",

@@ -53,6 +53,8 @@ class Answers:
     """[n, G]: training rows behind the row's value of each group."""
     unknown: tuple[tuple[str, ...], ...]
     """Per row, the category features whose value the bundle has never seen."""
+    correction: int
+    """The number of the corrections that were applied; 0 when there are none."""
 
     def __len__(self) -> int:
         return len(self.support)
@@ -91,6 +93,7 @@ def read_answers(
         groups=groups,
         rows=prediction.rows,
         unknown=prediction.unknown,
+        correction=prediction.correction,
     )
 
 

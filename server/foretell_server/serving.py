@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from foretell.correction_channel import CorrectionReader
 from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.logs import get_logger
@@ -20,6 +21,7 @@ from foretell_server.auth import Gate
 from foretell_server.cache import AnswerCache
 from foretell_server.control_plane import ControlPlane
 from foretell_server.converters.recall import Recall
+from foretell_server.correcting import Correcting
 from foretell_server.data_plane import DataPlane
 from foretell_server.decisions import DecisionService
 from foretell_server.drain import Drain
@@ -107,12 +109,20 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         shelf, health, drain = Shelf(), Health(), Drain()
         meters = Meters(lambda workload: workload in shelf.known or workload in shelf.live)
         schemas = Schemas(registry, shelf)
+        reader = CorrectionReader(settings.broker_url)
+        stack.push_async_callback(reader.close)
+        correcting = Correcting(reader, shelf, poll_s=settings.registry_poll_s, meters=meters)
+
+        def on_change() -> None:
+            health.update(shelf.state())
+            correcting.wake()
+
         swap = HotSwap(
             registry,
             shelf,
             loading,
             poll_s=settings.registry_poll_s,
-            on_change=lambda: health.update(shelf.state()),
+            on_change=on_change,
             on_broker=lambda heard: health.broker(heard=heard),
             meters=meters,
             announce=lambda workload: jobs.announce(workload, "", ""),
@@ -203,7 +213,13 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
 
         await swap.reconcile()
         await server.start()
-        for work in (swap.follow(), swap.listen(jobs.listen), recent.follow(blocking)):
+        for work in (
+            swap.follow(),
+            swap.listen(jobs.listen),
+            correcting.follow(),
+            correcting.listen(),
+            recent.follow(blocking),
+        ):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         yield Serving(
             port,

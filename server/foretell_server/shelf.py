@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from foretell.bundle import Manifest
+from foretell.corrections import Corrections
 from foretell.errors import BundleRejected, NoBundle, NotFound, Unavailable
 from foretell.predictor import Predictor
 from foretell_server.cache import Life
@@ -55,6 +56,7 @@ class LiveBundle:
     """A loaded bundle, with the plans that were compiled against its schema."""
 
     __slots__ = (
+        "_correction",
         "_default_plan",
         "_plans",
         "groups",
@@ -80,6 +82,7 @@ class LiveBundle:
         self.row_answers: Remembered[Any] = Remembered()
         """What writes answers about rows, kept here for whoever does that."""
         self._plans: Remembered[Plan] = Remembered()
+        self._correction = 0
         self._default_plan = compile_plan(DEFAULT_OPTIONS, predictor.schema)
 
     @property
@@ -101,6 +104,19 @@ class LiveBundle:
             plan = compile_plan(options, self.predictor.schema)
             self._plans.put(options, plan)
         return plan
+
+    @property
+    def corrected(self) -> int:
+        """For how many combinations of categories answers are corrected."""
+        return len(self.predictor.corrections or ())
+
+    def correct(self, corrections: Corrections) -> None:
+        """Correct answers from now on; does nothing when these were for another bundle."""
+        if corrections.bundle_version != self.version or corrections.number == self._correction:
+            return
+        self.predictor.corrections = self.predictor.compile(corrections)
+        self._correction = corrections.number
+        self.renew()
 
     def renew(self) -> None:
         """Let no answer hold that was given before: its corrections changed, or it was away."""

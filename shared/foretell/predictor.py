@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from foretell.bundle import INPUTS, MODEL_FILE, OUTPUTS, Manifest, read_file, read_manifest
 from foretell.columns import Codes, Numbers
+from foretell.corrections import Corrections, CorrectionTable
 from foretell.encoding import Encoded, EncodedRow, Encoder
 from foretell.errors import BundleRejected
 from foretell.forecast import Forecasts
@@ -60,6 +61,8 @@ class RowOutputs(NamedTuple):
     support: float
     table: list[int]
     rows: list[float]
+    correction: int = 0
+    """The number of the corrections that were applied; 0 when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,18 @@ class Prediction:
     """[n, G]: training rows behind the value of each of the manifest's groups."""
     unknown: tuple[tuple[str, ...], ...]
     """[n]: the categories whose value the training data does not have."""
+    correction: int = 0
+    """The number of the corrections that were applied; 0 when there are none."""
 
     def __len__(self) -> int:
         return len(self.support)
 
 
 class Predictor:
-    """One loaded bundle. Immutable; shared by threads; swapped as a whole."""
+    """One loaded bundle. Shared by threads; swapped as a whole.
+
+    Nothing about it changes but its corrections, which are one reference too.
+    """
 
     def __init__(self, manifest: Manifest, session: InferenceSession) -> None:
         self.manifest = manifest
@@ -96,6 +104,8 @@ class Predictor:
         # Empty where no table is for repeats: nothing to look up then.
         self._is_repeat_table = self._is_repeat.tolist() if self._is_repeat.any() else []
         self._tier_names = np.array(TIERS, dtype=object)
+        self.corrections: CorrectionTable | None = None
+        """What answers are corrected by; `run`, and so the golden rows, are never corrected."""
 
     @classmethod
     def load(cls, folder: Path, expected_schema: Schema | None = None) -> Predictor:
@@ -125,11 +135,17 @@ class Predictor:
         return self.manifest.version
 
     def run_rows(self, rows: Sequence[EncodedRow]) -> list[RowOutputs]:
-        """Return the graph's outputs for a few rows, in plain numbers, from one run."""
+        """Return the outputs for a few rows, corrected, in plain numbers, from one run."""
         numbers = np.array([row.numbers for row in rows], dtype=np.float64)
         categories = np.array([row.categories for row in rows], dtype=np.int64)
         outputs = self._run(numbers, categories)
-        return list(map(RowOutputs._make, zip(*(o.tolist() for o in outputs), strict=True)))
+        plain = zip(*(o.tolist() for o in outputs), strict=True)
+        table = self.corrections
+        if table is None:
+            return [RowOutputs(*row) for row in plain]
+        return [
+            _corrected(table, row, RowOutputs(*out)) for row, out in zip(rows, plain, strict=True)
+        ]
 
     def tier_of(self, outputs: RowOutputs) -> str:
         """Return the tier of one row; see `Prediction.tier`."""
@@ -160,20 +176,34 @@ class Predictor:
         )
 
     def forecast(self, encoded: Encoded) -> Prediction:
-        """Return the forecasts of encoded rows."""
+        """Return the forecasts of encoded rows, corrected."""
         outputs = self.run(encoded.numbers, encoded.categories)
+        location, scale, corrections = outputs.location, outputs.scale, self.corrections
+        if corrections is not None:
+            location, scale = corrections.rows(encoded.categories, location, scale)
         forecasts = Forecasts(
             self.schema.metric_names,
             self._log,
-            outputs.location,
-            outputs.scale,
+            location,
+            scale,
             outputs.table,
             self.tables,
             outputs.support,
         )
         return Prediction(
-            forecasts, outputs.support, self._tiers(outputs), outputs.rows, encoded.unknown
+            forecasts,
+            outputs.support,
+            self._tiers(outputs),
+            outputs.rows,
+            encoded.unknown,
+            corrections.number if corrections is not None else 0,
         )
+
+    def compile(self, corrections: Corrections) -> CorrectionTable | None:
+        """Return corrections as this bundle applies them; None when there is nothing to apply."""
+        names, metrics = self.schema.category_names, len(self.schema.metrics)
+        table = CorrectionTable(corrections, names, self.manifest.vocabulary, metrics)
+        return table if len(table) else None
 
     def check_golden(self) -> None:
         """Run the golden rows, which also warms the graph up; BundleRejected if one is off."""
@@ -200,6 +230,11 @@ class Predictor:
         tier[self._is_repeat[outputs.table].all(axis=1)] = 3
         names: list[str] = self._tier_names[tier].tolist()
         return names
+
+
+def _corrected(table: CorrectionTable, row: EncodedRow, outputs: RowOutputs) -> RowOutputs:
+    location, scale = table.row(row.categories, outputs.location, outputs.scale)
+    return outputs._replace(location=location, scale=scale, correction=table.number)
 
 
 def open_session(model: bytes, version: str) -> InferenceSession:

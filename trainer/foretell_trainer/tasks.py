@@ -34,6 +34,7 @@ from foretell_trainer.store import Store
 from foretell_trainer.turns import Busy
 
 if TYPE_CHECKING:
+    from foretell_trainer.corrections.following import Following
     from foretell_trainer.search.crew import Trials
 
 BURY_TASK = "foretell.bury"
@@ -58,11 +59,27 @@ class Resources:
         return redis.Redis.from_url(self.settings.broker_url, socket_timeout=30)
 
     @cached_property
-    def intake(self) -> Intake:
-        """The intake; it keeps the store open as long as messages wait."""
+    def store(self) -> Store:
+        """The store, kept open as long as messages wait."""
         # One thread: appends are small, and the other processors have other work.
-        store = Store(self.settings.data, keep=self._more_waits, threads=1)
-        return Intake(store, FolderRegistry(self.settings.registry))
+        return Store(self.settings.data, keep=self._more_waits, threads=1)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The intake."""
+        return Intake(self.store, FolderRegistry(self.settings.registry))
+
+    @cached_property
+    def following(self) -> Following:
+        """What turns stored outcomes into corrections; it runs from the first use on."""
+        # Numerical libraries are loaded by the process that ingests, not by the one that forks it.
+        from foretell_trainer.corrections.following import Following  # noqa: PLC0415
+
+        registry = FolderRegistry(self.settings.registry)
+        poll_s = self.settings.registry_poll_s
+        found = Following(self.store, registry, self.client, poll_s=poll_s)
+        found.start()
+        return found
 
     def _more_waits(self) -> bool:
         try:
@@ -121,6 +138,7 @@ def register_tasks(app: Celery, resources: Resources) -> None:
 
 def _ingest(resources: Resources, workload: object, observations: object) -> None:
     stored = resources.intake.ingest(workload, observations).stored
+    resources.following.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
         count_new(resources.client, str(workload), stored)
 

@@ -58,7 +58,11 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
         foretell_queue=queue,
     )
     app.steps["consumer"].add(AttendanceStep)
-    register_tasks(app, Resources(settings, fit))
+    resources = Resources(settings, fit)
+    register_tasks(app, resources)
+    if queue == INGEST_QUEUE:
+        # From the start: a bundle that takes over is corrected even if nothing comes in.
+        worker_process_init.connect(lambda **_signal: resources.following, weak=False)
     return app
 
 

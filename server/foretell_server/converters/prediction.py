@@ -105,6 +105,7 @@ def prediction(answers: Answers) -> prediction_pb2.PredictResponse:
                 for names, rows in zip(answers.groups, answers.rows[0].tolist(), strict=True)
             ],
             unknown_features=answers.unknown[0],
+            correction=answers.correction,
         ),
         prediction_id=answers.prediction_id,
     )
@@ -150,6 +151,7 @@ def batch(answers: Answers, encoding: common_pb2.Encoding) -> prediction_pb2.Pre
         metrics=[_metric_columns(m, answers.interval_level, raw=raw) for m in answers.metrics],
         unknown_features=_unknown_rows(answers),
         prediction_id=answers.prediction_id,
+        correction=answers.correction,
     )
     put_numbers(response.support, answers.support, raw=raw)
     if answers.support_floor > 0:

@@ -58,7 +58,7 @@ class RowAnswer:
 
     def body(self, outputs: RowOutputs, tier: str, unknown: tuple[str, ...]) -> bytes:
         """Return the serialized answer without its prediction id, which `named` adds."""
-        location, scale, support, table, rows = outputs
+        location, scale, support, table, rows, correction = outputs
         numbers: list[float] = []
         for m, reader, leading in self._readers:
             row = location[m], scale[m], table[m]
@@ -70,25 +70,30 @@ class RowAnswer:
             numbers += quantiles[leading:]
         parts = self._parts.copy()
         parts[1::2] = numbers
-        return self._pack(*parts) + self._provenance(tier, rows, unknown)
+        return self._pack(*parts) + self._provenance(tier, rows, unknown, correction)
 
-    def _provenance(self, tier: str, rows: list[float], unknown: tuple[str, ...]) -> bytes:
-        key = (tier, unknown, *rows)
+    def _provenance(
+        self, tier: str, rows: list[float], unknown: tuple[str, ...], correction: int
+    ) -> bytes:
+        key = (tier, unknown, correction, *rows)
         known = self._provenances.get(key)
         if known is None:
-            known = self._make_provenance(tier, rows, unknown)
+            known = self._make_provenance(tier, rows, unknown, correction)
             if len(self._provenances) >= _REMEMBERED_PROVENANCES:
                 self._provenances.clear()
             self._provenances[key] = known
         return known
 
-    def _make_provenance(self, tier: str, rows: list[float], unknown: tuple[str, ...]) -> bytes:
+    def _make_provenance(
+        self, tier: str, rows: list[float], unknown: tuple[str, ...], correction: int
+    ) -> bytes:
         message = prediction_pb2.Provenance()
         message.CopyFrom(self._source)
         message.tier = TIERS[tier]
         for names, count in zip(self._groups, rows, strict=True):
             message.groups.add(features=names, training_rows=int(count))
         message.unknown_features.extend(unknown)
+        message.correction = correction
         return prediction_pb2.PredictResponse(provenance=message).SerializeToString()
 
 

@@ -139,18 +139,20 @@ class Reservation(_message.Message):
     def __init__(self, under_cost: _Optional[float] = ..., over_cost: _Optional[float] = ..., level: _Optional[float] = ..., value: _Optional[float] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("workload", "bundle_version", "tier", "groups", "unknown_features")
+    __slots__ = ("workload", "bundle_version", "tier", "groups", "unknown_features", "correction")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
     workload: str
     bundle_version: str
     tier: _common_pb2.Tier
     groups: _containers.RepeatedCompositeFieldContainer[GroupRows]
     unknown_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workload: _Optional[str] = ..., bundle_version: _Optional[str] = ..., tier: _Optional[_Union[_common_pb2.Tier, str]] = ..., groups: _Optional[_Iterable[_Union[GroupRows, _Mapping]]] = ..., unknown_features: _Optional[_Iterable[str]] = ...) -> None: ...
+    correction: int
+    def __init__(self, workload: _Optional[str] = ..., bundle_version: _Optional[str] = ..., tier: _Optional[_Union[_common_pb2.Tier, str]] = ..., groups: _Optional[_Iterable[_Union[GroupRows, _Mapping]]] = ..., unknown_features: _Optional[_Iterable[str]] = ..., correction: _Optional[int] = ...) -> None: ...
 
 class GroupRows(_message.Message):
     __slots__ = ("features", "training_rows")
@@ -187,7 +189,7 @@ class PredictBatchRequest(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., row_count: _Optional[int] = ..., options: _Optional[_Union[ForecastOptions, _Mapping]] = ..., bundle_version: _Optional[str] = ..., encoding: _Optional[_Union[_common_pb2.Encoding, str]] = ...) -> None: ...
 
 class PredictBatchResponse(_message.Message):
-    __slots__ = ("workload", "bundle_version", "row_count", "metrics", "support", "abstained", "tiers", "raw_tiers", "groups", "unknown_features", "prediction_id")
+    __slots__ = ("workload", "bundle_version", "row_count", "metrics", "support", "abstained", "tiers", "raw_tiers", "groups", "unknown_features", "prediction_id", "correction")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +201,7 @@ class PredictBatchResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FEATURES_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
     workload: str
     bundle_version: str
     row_count: int
@@ -210,7 +213,8 @@ class PredictBatchResponse(_message.Message):
     groups: _containers.RepeatedCompositeFieldContainer[GroupRowsColumn]
     unknown_features: _containers.RepeatedCompositeFieldContainer[UnknownFeatureRows]
     prediction_id: str
-    def __init__(self, workload: _Optional[str] = ..., bundle_version: _Optional[str] = ..., row_count: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[MetricColumns, _Mapping]]] = ..., support: _Optional[_Union[_common_pb2.Numbers, _Mapping]] = ..., abstained: _Optional[_Union[_common_pb2.Flags, _Mapping]] = ..., tiers: _Optional[_Iterable[_Union[_common_pb2.Tier, str]]] = ..., raw_tiers: _Optional[bytes] = ..., groups: _Optional[_Iterable[_Union[GroupRowsColumn, _Mapping]]] = ..., unknown_features: _Optional[_Iterable[_Union[UnknownFeatureRows, _Mapping]]] = ..., prediction_id: _Optional[str] = ...) -> None: ...
+    correction: int
+    def __init__(self, workload: _Optional[str] = ..., bundle_version: _Optional[str] = ..., row_count: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[MetricColumns, _Mapping]]] = ..., support: _Optional[_Union[_common_pb2.Numbers, _Mapping]] = ..., abstained: _Optional[_Union[_common_pb2.Flags, _Mapping]] = ..., tiers: _Optional[_Iterable[_Union[_common_pb2.Tier, str]]] = ..., raw_tiers: _Optional[bytes] = ..., groups: _Optional[_Iterable[_Union[GroupRowsColumn, _Mapping]]] = ..., unknown_features: _Optional[_Iterable[_Union[UnknownFeatureRows, _Mapping]]] = ..., prediction_id: _Optional[str] = ..., correction: _Optional[int] = ...) -> None: ...
 
 class MetricColumns(_message.Message):
     __slots__ = ("metric", "unit", "median", "lower", "upper", "interval_level", "confidence", "quantiles", "deadlines", "reservations")

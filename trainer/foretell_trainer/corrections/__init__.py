@@ -1,0 +1,1 @@
+"""What was reported since the last fit, and how answers follow it at once."""
