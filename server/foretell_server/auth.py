@@ -14,6 +14,7 @@ ADMIN_METHODS = frozenset(
         "foretell.v1.ModelService/CancelJob",
         "foretell.v1.ModelService/PromoteBundle",
         "foretell.v1.ModelService/RollbackBundle",
+        "foretell.v1.MonitoringService/ResolveAnomalies",
         "inference.GRPCInferenceService/RepositoryModelLoad",
         "inference.GRPCInferenceService/RepositoryModelUnload",
     }

@@ -31,6 +31,8 @@ class Kept(NamedTuple):
     workload: str
     bundle_version: str
     life: Life
+    correction: int = 0
+    """The number of the corrections that were applied."""
 
 
 class AnswerCache:

@@ -117,22 +117,41 @@ class HotPath:
 
     def _answer(self, asked: Asked, outputs: RowOutputs) -> Answer:
         bundle = asked.bundle
-        if outputs.support < asked.answer.support_floor:
-            message = prediction.prediction(self._plane.predict(bundle, asked.question))
-            message.ClearField("prediction_id")
-            body = message.SerializeToString()
-        else:
-            tier = bundle.predictor.tier_of(outputs)
-            body = asked.answer.body(outputs, tier, asked.row.unknown)
-        kept = Kept(body, bundle.workload, bundle.version, asked.life)
+        body = self._body(bundle, asked.question, asked.answer, asked.row, outputs)
+        kept = Kept(body, bundle.workload, bundle.version, asked.life, outputs.correction)
         if asked.key:
             self._cache.put(asked.key, kept)
         return self._named(kept, asked.raw)
 
+    def again(
+        self, bundle: LiveBundle, request: prediction_pb2.PredictRequest, prediction_id: str
+    ) -> bytes:
+        """Return what this bundle answers, as it is, under a name that an answer has already."""
+        question = prediction.question(request)
+        answer = _compiled(bundle, question.options)
+        row = bundle.predictor.encoder.encode_row(question.features)
+        (outputs,) = bundle.predictor.run_rows([row])
+        return named(self._body(bundle, question, answer, row, outputs), prediction_id)
+
+    def _body(
+        self,
+        bundle: LiveBundle,
+        question: Question,
+        answer: RowAnswer,
+        row: EncodedRow,
+        outputs: RowOutputs,
+    ) -> bytes:
+        """Return an answer without its name."""
+        if outputs.support < answer.support_floor:
+            message = prediction.prediction(self._plane.predict(bundle, question))
+            message.ClearField("prediction_id")
+            return message.SerializeToString()
+        return answer.body(outputs, bundle.predictor.tier_of(outputs), row.unknown)
+
     def _named(self, kept: Kept, raw: bytes) -> Answer:
-        body, workload, version, _ = kept
+        body, workload, version, _, correction = kept
         name = self._plane.new_name()
-        self._recent.keep(name, raw)
+        self._recent.keep(name, raw, version, correction)
         return Answer(named(body, name), workload, version)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from foretell.anomalies import Decision
 from foretell.celery_settings import (
+    DECIDE_TASK,
     INGEST_QUEUE,
     INGEST_TASK,
     TRAIN_QUEUE,
@@ -37,6 +39,12 @@ class Outbox:
         """Hand observations to the trainer; Unavailable when the broker does not take them."""
         kwargs = {"workload": workload, "observations": list(observations)}
         self._send(INGEST_TASK, INGEST_QUEUE, kwargs)
+
+    def decide(self, workload: str, observation_ids: Sequence[str], decision: Decision) -> None:
+        """Hand a decision about anomalies to the trainer; Unavailable when that cannot be."""
+        told = decision.model_dump(mode="json")
+        kwargs = {"workload": workload, "observation_ids": list(observation_ids), "decision": told}
+        self._send(DECIDE_TASK, INGEST_QUEUE, kwargs)
 
     def train(self, job_id: str, workload: str, spec: Mapping[str, Any]) -> None:
         """Ask the trainer to run a job; Unavailable when the broker does not take it."""

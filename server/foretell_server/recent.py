@@ -7,7 +7,10 @@ an outcome may come to any of them, and after a restart. A process that is kille
 not written: the outcomes of these answers have to carry their features.
 
 A file is `<prefix>-<number>.answers`: the prefix of one process's ids and the number of the first
-answer in it. A record is number, length (little-endian, 8 and 4 bytes), request.
+answer in it. A record is number and length (little-endian, 8 and 4 bytes), the version of the
+bundle that answered (25 bytes), the number of its corrections and when it was written (8 bytes
+each), and the request. The corrections themselves are beside them, one file for each state that
+was ever answered with, so that an answer can be given once more.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from foretell.logs import get_logger
 from foretell_server.threads import in_thread
@@ -33,9 +38,22 @@ MOST_WAITING = 200_000
 INDEXES = 16
 """Of so many files it is remembered what is where in them: about 2 MB each."""
 SUFFIX = ".answers"
+CORRECTIONS_SUFFIX = ".corrections"
 
 _RECORD = struct.Struct("<QI")
+_ORIGIN = struct.Struct("<25sQd")
 _log = get_logger(__name__)
+
+
+class Recent(NamedTuple):
+    """What is known of an answer of the past."""
+
+    request: bytes
+    bundle_version: str
+    correction: int
+    """The number of the corrections that it was given with; 0 for none."""
+    written_at: float
+    """When it was written down, in seconds since 1970; 0 if it is about to be."""
 
 
 class RecentAnswers:
@@ -46,24 +64,32 @@ class RecentAnswers:
         self._prefix = prefix
         self._most_bytes = most_bytes
         self._kept_s = kept_s
-        self._waiting: list[tuple[str, bytes]] = []
-        self._writing: list[tuple[str, bytes]] = []
+        self._waiting: list[_Answer] = []
+        self._writing: list[_Answer] = []
+        self._corrections: dict[str, str] = {}
         self._path: Path | None = None
         self._size = 0
         self._failing = False
         self._indexes: dict[Path, _Index] = {}
         self._reading = Lock()
 
-    def keep(self, prediction_id: str, request: bytes) -> None:
-        """Remember what an answer was asked with."""
+    def keep(
+        self, prediction_id: str, request: bytes, version: str = "", correction: int = 0
+    ) -> None:
+        """Remember what an answer was asked with, and what gave it."""
         if len(self._waiting) < MOST_WAITING and self._most_bytes:
-            self._waiting.append((prediction_id, request))
+            self._waiting.append((prediction_id, request, version, correction))
+
+    def keep_corrections(self, workload: str, version: str, number: int, text: str) -> None:
+        """Remember the corrections that a bundle answers with from now on."""
+        if self._most_bytes:
+            self._corrections[_corrections_name(workload, version, number)] = text
 
     async def follow(self, executor: Executor) -> None:
         """Write what is new again and again, until cancelled."""
         while True:
             await asyncio.sleep(WRITTEN_EVERY_S)
-            if self._waiting:
+            if self._waiting or self._corrections:
                 batch, self._waiting = self._waiting, []
                 self._writing = batch
                 await in_thread(executor, partial(self._write, batch))
@@ -74,8 +100,15 @@ class RecentAnswers:
         batch, self._waiting = self._waiting, []
         self._write(batch)
 
-    def find(self, prediction_id: str) -> bytes | None:
-        """Return the request behind an answer; None when it is not known, or not any more."""
+    def corrections(self, workload: str, version: str, number: int) -> str | None:
+        """Return the text of corrections that a bundle answered with; None when it is gone."""
+        name = _corrections_name(workload, version, number)
+        with suppress(OSError):
+            return (self._folder / name).read_text(encoding="utf-8")
+        return self._corrections.get(name)
+
+    def find(self, prediction_id: str) -> Recent | None:
+        """Return what is behind an answer; None when it is not known, or not any more."""
         prefix, _, text = prediction_id.partition("-")
         try:
             number = int(text, 16)
@@ -84,9 +117,9 @@ class RecentAnswers:
         if not prefix.isalnum():
             return None
         for waiting in (self._waiting, self._writing):
-            for known, request in tuple(waiting):
+            for known, request, version, correction in tuple(waiting):
                 if known == prediction_id:
-                    return request
+                    return Recent(request, version, correction, 0.0)
         found = self._stored(prefix, number)
         if found is None and prefix != self._prefix and any(self._files(prefix)):
             # Another process may be about to write it.
@@ -94,7 +127,7 @@ class RecentAnswers:
             found = self._stored(prefix, number)
         return found
 
-    def _stored(self, prefix: str, number: int) -> bytes | None:
+    def _stored(self, prefix: str, number: int) -> Recent | None:
         # Answers that were made at the same time may be a few places apart from their numbers.
         files = [path for first, path in self._files(prefix) if first <= number + MOST_WAITING]
         with self._reading:
@@ -104,7 +137,9 @@ class RecentAnswers:
                         continue
                     found = self._index(path).find(number)
                     if found is not None:
-                        return found
+                        version, correction, written_at = _ORIGIN.unpack_from(found)
+                        name = version.rstrip(b"\0").decode(errors="replace")
+                        return Recent(found[_ORIGIN.size :], name, correction, written_at)
         return None
 
     def _index(self, path: Path) -> _Index:
@@ -119,8 +154,9 @@ class RecentAnswers:
         found = self._folder.glob(f"{prefix}-*{SUFFIX}")
         return sorted((int(path.stem.partition("-")[2], 16), path) for path in found)
 
-    def _write(self, batch: Sequence[tuple[str, bytes]]) -> None:
+    def _write(self, batch: Sequence[_Answer]) -> None:
         try:
+            self._write_corrections()
             if batch:
                 self._append(batch)
         except OSError as error:
@@ -131,8 +167,19 @@ class RecentAnswers:
         else:
             self._failing = False
 
-    def _append(self, batch: Sequence[tuple[str, bytes]]) -> None:
-        content = b"".join(part for name, request in batch for part in _record(name, request))
+    def _write_corrections(self) -> None:
+        for name, text in tuple(self._corrections.items()):
+            path = self._folder / name
+            if not path.exists():  # another process answers with the same
+                self._folder.mkdir(parents=True, exist_ok=True)
+                beside = path.with_name(f".{name}-{self._prefix}")
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(path)
+            del self._corrections[name]
+
+    def _append(self, batch: Sequence[_Answer]) -> None:
+        now = time.time()
+        content = b"".join(part for answer in batch for part in _record(answer, now))
         if self._path is None or self._size >= FILE_BYTES:
             self._folder.mkdir(parents=True, exist_ok=True)
             first = int(batch[0][0].partition("-")[2], 16)
@@ -147,7 +194,8 @@ class RecentAnswers:
         """Remove what is too old or, from the oldest on, too much; of all processes."""
         left, now = self._most_bytes, time.time()
         stated = []
-        for path in self._folder.glob(f"*{SUFFIX}"):
+        files = (self._folder.glob(f"*{suffix}") for suffix in (SUFFIX, CORRECTIONS_SUFFIX))
+        for path in chain.from_iterable(files):
             with suppress(OSError):
                 about = path.stat()
                 stated.append((about.st_mtime, about.st_size, path))
@@ -158,8 +206,19 @@ class RecentAnswers:
                     path.unlink()
 
 
-def _record(name: str, request: bytes) -> tuple[bytes, bytes]:
-    return _RECORD.pack(int(name.partition("-")[2], 16), len(request)), request
+_Answer = tuple[str, bytes, str, int]
+"""Prediction id, request, version, number of the corrections."""
+
+
+def _record(answer: _Answer, now: float) -> tuple[bytes, bytes, bytes]:
+    name, request, version, correction = answer
+    number = int(name.partition("-")[2], 16)
+    origin = _ORIGIN.pack(version.encode(), correction, now)
+    return _RECORD.pack(number, len(origin) + len(request)), origin, request
+
+
+def _corrections_name(workload: str, version: str, number: int) -> str:
+    return f"{workload}-{version}-{number}{CORRECTIONS_SUFFIX}"
 
 
 class _Index:
@@ -171,7 +230,7 @@ class _Index:
         self._read = 0
 
     def find(self, number: int) -> bytes | None:
-        """Return the request of an answer; None when it is not in the file."""
+        """Return what is recorded of an answer; None when it is not in the file."""
         with self._path.open("rb") as file:
             if number not in self._places:
                 file.seek(self._read)

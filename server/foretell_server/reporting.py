@@ -20,8 +20,16 @@ ObservationJson = Mapping[str, Any]
 """An observation in the JSON form of `foretell.observation.Observation`, right or wrong."""
 
 
-FeaturesOf = Callable[[str, str], Mapping[str, Any] | None]
-"""Returns the features that a workload's prediction was asked with, by its id; None if unknown."""
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is known of a prediction of the past."""
+
+    features: Mapping[str, Any]
+    bundle_version: str
+
+
+Recall = Callable[[str, str], Recalled | None]
+"""Returns what a workload's prediction was asked with, by its id; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Verdict:
 class Reporter:
     """Takes observations. Blocking: runs in a thread."""
 
-    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int, recall: FeaturesOf) -> None:
+    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int, recall: Recall) -> None:
         self._schemas = schemas
         self._recall = recall
         self._outbox = outbox
@@ -68,13 +76,15 @@ class Reporter:
     def _filled(self, observation: ObservationJson) -> ObservationJson:
         """Return an observation with the features that its prediction was asked with.
 
-        Without any of its own, that is; as it is when the prediction is not known any more.
+        Without any of its own, that is, and with the version that answered; as it is when the
+        prediction is not known any more.
         """
         name = str(observation["prediction_id"])
-        if not name or observation["features"]:
+        found = self._recall(str(observation["workload"]), name) if name else None
+        if found is None:
             return observation
-        features = self._recall(str(observation["workload"]), name)
-        return observation if features is None else {**observation, "features": features}
+        features = observation["features"] or found.features
+        return {**observation, "features": features, "answered_by": found.bundle_version}
 
     def _verdict(self, observation: ObservationJson) -> Verdict:
         name = str(observation["id"])

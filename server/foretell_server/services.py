@@ -12,12 +12,20 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from foretell.v1 import decision_pb2, model_pb2, observation_pb2, prediction_pb2
+from foretell.v1 import decision_pb2, model_pb2, monitoring_pb2, observation_pb2, prediction_pb2
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.inference import service_pb2
 from foretell_server.servicers import PREDICT, STREAM
 
-_FILES = (prediction_pb2, observation_pb2, model_pb2, decision_pb2, health_pb2, service_pb2)
+_FILES = (
+    prediction_pb2,
+    observation_pb2,
+    model_pb2,
+    decision_pb2,
+    monitoring_pb2,
+    health_pb2,
+    service_pb2,
+)
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     service.full_name: service

@@ -15,6 +15,7 @@ from foretell.correction_channel import CorrectionReader
 from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.logs import get_logger
+from foretell.monitoring_async import AsyncMonitor
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
 from foretell_server.auth import Gate
@@ -31,9 +32,11 @@ from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
 from foretell_server.listening import listen, server_options
+from foretell_server.monitoring import MonitoringService
 from foretell_server.outbox import Outbox
 from foretell_server.promotions import Promotions
 from foretell_server.recent import RecentAnswers
+from foretell_server.replay import Replays
 from foretell_server.reporting import Reporter
 from foretell_server.room import BEYOND, Room
 from foretell_server.schemas import Schemas
@@ -103,6 +106,8 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         registry = FolderRegistry(settings.registry)
         jobs = AsyncJobStore(settings.broker_url)
         stack.push_async_callback(jobs.close)
+        monitor = AsyncMonitor(settings.broker_url)
+        stack.push_async_callback(monitor.close)
         outbox = Outbox(settings.broker_url)
         stack.callback(outbox.close)
 
@@ -111,7 +116,6 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         schemas = Schemas(registry, shelf)
         reader = CorrectionReader(settings.broker_url)
         stack.push_async_callback(reader.close)
-        correcting = Correcting(reader, shelf, poll_s=settings.registry_poll_s, meters=meters)
 
         def on_change() -> None:
             health.update(shelf.state())
@@ -143,6 +147,13 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             kept_s=settings.answers_kept_s,
         )
         stack.callback(recent.close)
+        correcting = Correcting(
+            reader,
+            shelf,
+            poll_s=settings.registry_poll_s,
+            meters=meters,
+            remember=recent.keep_corrections,
+        )
         rows = HotPath(shelf, swap, plane, cache, recent)
         meters.show(
             Reading(
@@ -188,6 +199,14 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
                     announce=lambda workload, version: jobs.announce(workload, version, "current"),
                 ),
                 drain,
+            ),
+            "foretell.v1.MonitoringService": MonitoringService(
+                monitor=monitor,
+                schemas=schemas,
+                outbox=outbox,
+                replays=Replays(recent, shelf, swap, rows, blocking),
+                executor=blocking,
+                drain=drain,
             ),
             "inference.GRPCInferenceService": InferenceService(
                 shelf=shelf,

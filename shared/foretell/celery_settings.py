@@ -15,6 +15,9 @@ INGEST_TASK = "foretell.ingest"
 TRAIN_TASK = "foretell.train"
 """Keywords: job_id, workload, spec (what to train on, and how)."""
 
+DECIDE_TASK = "foretell.decide"
+"""Keywords: workload, observation_ids, decision (a `foretell.anomalies.Decision` as JSON)."""
+
 TRIAL_TASK = "foretell.trial"
 """Keywords: search, number, tuned, bar (one trial of a search for settings)."""
 
@@ -40,6 +43,7 @@ CONFIG: dict[str, Any] = {
     "task_soft_time_limit": SOFT_TIME_LIMIT_S,
     "task_routes": {
         INGEST_TASK: {"queue": INGEST_QUEUE},
+        DECIDE_TASK: {"queue": INGEST_QUEUE},
         TRAIN_TASK: {"queue": TRAIN_QUEUE},
         TRIAL_TASK: {"queue": TRAIN_QUEUE},
     },

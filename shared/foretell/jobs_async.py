@@ -45,20 +45,20 @@ class AsyncJobStore:
     async def create(self, workload: str, request_id: str, spec: Mapping[str, Any]) -> Job:
         """Return a new queued job, or the one that the same request id made before."""
         script = create_script(new_job(workload, request_id, spec))
-        async with _promptly():
+        async with promptly():
             job_id = await self._redis.eval(*script.call())
         return await self.get(str(job_id))
 
     async def get(self, job_id: str) -> Job:
         """Return a job, or raise NotFound."""
-        async with _promptly():
+        async with promptly():
             return read_job(job_id, await self._redis.hgetall(job_key(job_id)))
 
     async def list(
         self, workload: str | None = None, *, start: int = 0, limit: int = 100
     ) -> list[Job]:
         """Return jobs, of one workload or of all, newest first."""
-        async with _promptly():
+        async with promptly():
             ids = await self._redis.zrevrange(index_key(workload), start, start + limit - 1)
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ids:
@@ -68,24 +68,24 @@ class AsyncJobStore:
 
     async def update(self, job_id: str, **changes: Any) -> Job:  # noqa: ANN401 -- fields of Job
         """Change fields of a job and return it; a job that is over is not changed."""
-        async with _promptly():
+        async with promptly():
             await self._redis.eval(*update_script(job_id, changes).call())
         return await self.get(job_id)
 
     async def request_cancel(self, job_id: str) -> Job:
         """Ask a job to stop and return it; one that still waits is over at once."""
-        async with _promptly():
+        async with promptly():
             await self._redis.eval(*cancel_script(job_id).call())
         return await self.get(job_id)
 
     async def is_cancelled(self, job_id: str) -> bool:
         """Return whether somebody asked the job to stop."""
-        async with _promptly():
+        async with promptly():
             return bool(await self._redis.exists(cancel_key(job_id)))
 
     async def watch(self, job_id: str) -> AsyncIterator[Job]:
         """Yield the job as it is now, and then after each change, until it is over."""
-        async with _promptly():
+        async with promptly():
             pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(job_key(job_id))
             pipe.xrevrange(events_key(job_id), count=1)
@@ -103,7 +103,7 @@ class AsyncJobStore:
     async def announce(self, workload: str, version: str, alias: str) -> None:
         """Tell every server that an alias now stands for another version."""
         text = announcement_text(Announcement(workload, version, alias))
-        async with _promptly():
+        async with promptly():
             await self._redis.publish(BUNDLES_CHANNEL, text)
 
     async def listen(self) -> AsyncIterator[Announcement | None]:
@@ -124,7 +124,7 @@ class AsyncJobStore:
 
 
 @asynccontextmanager
-async def _promptly() -> AsyncIterator[None]:
+async def promptly() -> AsyncIterator[None]:
     """Raise Unavailable when the broker cannot be reached, or hangs."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):

@@ -46,6 +46,8 @@ class Observation(BaseModel):
     """For a run that was killed: what each metric had reached by then."""
     prediction_id: str = ""
     """The prediction that this is the outcome of."""
+    answered_by: str = ""
+    """The version of the bundle that made this prediction; the server knows it."""
     tag: str = ""
     """The version of what was run."""
 

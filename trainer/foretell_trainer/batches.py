@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -25,8 +25,10 @@ OBSERVATION_COLUMNS = pa.schema(
         ("simulated", pa.bool_()),
         ("prediction_id", pa.string()),
         ("features", pa.string()),
+        ("answered_by", pa.string()),
     ]
 )
+ANOMALY_COLUMNS = pa.schema([("row", pa.int64()), ("reason", pa.string())])
 METRIC_COLUMNS = pa.schema(
     [
         ("row", pa.int64()),
@@ -88,6 +90,8 @@ class Batch:
     rejected: tuple[RejectedRow, ...]
     left_out: tuple[RejectedRow, ...] = ()
     """Values that are not used, of observations that are."""
+    anomalies: pa.Table = field(default_factory=ANOMALY_COLUMNS.empty_table)
+    """Which observations are flagged, by ``row``, as `ANOMALY_COLUMNS`."""
 
 
 @dataclass
@@ -95,6 +99,9 @@ class BatchBuilder:
     """Collects the observations of one workload, column by column."""
 
     workload: str
+    complaint: Callable[[Mapping[str, Value], Mapping[str, float]], str] | None = None
+    """Says why an observation of these features and metrics cannot be; empty when it can."""
+    _anomalies: list[tuple[int, str]] = field(default_factory=list)
     _observations: list[tuple[Any, ...]] = field(default_factory=list)
     _metrics: list[tuple[int, str, float, bool]] = field(default_factory=list)
 
@@ -111,14 +118,17 @@ class BatchBuilder:
         outcome: str = "completed",
         simulated: bool = False,
         prediction_id: str = "",
+        answered_by: str = "",
     ) -> None:
         """Add one observation that has been checked; its time carries an offset."""
         row = len(self._observations)
         written = _to_json(features)
         self._observations.append(
             (row, self.workload, observation_id, observed_at, source, tag, outcome, simulated,
-             prediction_id, written)
+             prediction_id, written, answered_by)
         )  # fmt: skip
+        if self.complaint is not None and (why := self.complaint(features, metrics)):
+            self._anomalies.append((row, why))
         for name, value in metrics.items():
             self._metrics.append((row, name, value, False))
         for name, value in lower_bounds.items():
@@ -137,6 +147,7 @@ class BatchBuilder:
             ),
             rejected=tuple(rejected),
             left_out=tuple(left_out),
+            anomalies=_table(self._anomalies, ANOMALY_COLUMNS),
         )
 
 

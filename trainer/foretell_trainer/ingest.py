@@ -21,7 +21,7 @@ class IngestReport:
 
     ``rows`` were read: ``stored`` are new, ``duplicates`` were known already, and each of
     ``rejected`` says why it is not used. ``left_out`` are single measurements that are not used,
-    of rows that are.
+    of rows that are. ``flagged`` of the stored ones cannot be, and are not trained on.
     """
 
     rows: int
@@ -31,6 +31,7 @@ class IngestReport:
     unused_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
     left_out: tuple[RejectedRow, ...] = ()
+    flagged: int = 0
 
 
 def ingest_file(store: Store, schema: Schema, path: Path) -> IngestReport:
@@ -52,6 +53,7 @@ def ingest_file(store: Store, schema: Schema, path: Path) -> IngestReport:
         unused_columns=checked.unused_columns,
         absent_columns=checked.absent_columns,
         left_out=checked.batch.left_out,
+        flagged=appended.flagged,
     )
 
 
@@ -75,6 +77,7 @@ def ingest_messages(store: Store, schema: Schema, observations: Sequence[object]
         stored=appended.stored,
         duplicates=appended.duplicates,
         rejected=batch.rejected,
+        flagged=appended.flagged,
     )
 
 
@@ -92,4 +95,5 @@ def merge_reports(reports: Sequence[IngestReport]) -> IngestReport:
             dict.fromkeys(name for report in reports for name in report.absent_columns)
         ),
         left_out=tuple(row for report in reports for row in report.left_out),
+        flagged=sum(report.flagged for report in reports),
     )

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from foretell.errors import ForetellError
 from foretell.observation import Observation, ObservationChecker
 from foretell.schema import Schema
+from foretell_trainer.anomalies.identities import Identities
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 
 _MANY = TypeAdapter(list[Observation])
@@ -19,7 +20,7 @@ _MANY = TypeAdapter(list[Observation])
 def check_messages(schema: Schema, observations: Sequence[object]) -> Batch:
     """Check the observations of one message, in their JSON form, against the schema."""
     checker = ObservationChecker(schema)
-    builder = BatchBuilder(schema.workload)
+    builder = BatchBuilder(schema.workload, Identities(schema).complaint)
     rejected: list[RejectedRow] = []
     for raw, parsed in zip(observations, _parse(observations), strict=True):
         why = parsed if isinstance(parsed, str) else _violations(checker, parsed)
@@ -37,6 +38,7 @@ def check_messages(schema: Schema, observations: Sequence[object]) -> Batch:
             outcome=parsed.outcome,
             simulated=parsed.simulated,
             prediction_id=parsed.prediction_id,
+            answered_by=parsed.answered_by,
         )
     return builder.build(rejected)
 

@@ -85,7 +85,22 @@ CREATE TABLE snapshots (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# By observation: whether it is flagged, and what was decided. `answered_by` is the version of
+# the bundle whose answer an outcome belongs to; empty where none is known.
+_ANOMALIES = """
+CREATE TABLE anomalies (
+    observation BIGINT PRIMARY KEY,      -- observations.number
+    reason VARCHAR NOT NULL,
+    found_at TIMESTAMP NOT NULL,
+    state VARCHAR NOT NULL DEFAULT 'open',   -- open, confirmed or discarded
+    decided_at TIMESTAMP,
+    decided_by VARCHAR NOT NULL DEFAULT '',
+    decision_reason VARCHAR NOT NULL DEFAULT ''
+);
+ALTER TABLE observations ADD COLUMN answered_by VARCHAR DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ANOMALIES)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> int:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from foretell.schema import Feature, Schema
+from foretell_trainer.anomalies.ledger import KEPT_OUT
 from foretell_trainer.ingest import IngestReport, ingest_file, merge_reports
 from foretell_trainer.store import Store, sync_folder
 
@@ -91,8 +92,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Write the observations of a workload to a Parquet file in ``folder``.
 
-    Simulated observations are left out unless asked for. The store is held for the copy alone;
-    the file appears under its name when it is complete.
+    Simulated observations are left out unless asked for, anomalies until they are confirmed. The
+    store is held for the copy alone; the file appears under its name when it is complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
@@ -150,6 +151,7 @@ def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
         for metric in schema.metrics
     ]
     kept = "" if simulated else " AND NOT simulated"
+    kept += f" AND number NOT IN ({KEPT_OUT})"
     # Every name and text below is quoted by _name and _text: nothing here is left to inject.
     return (
         f"COPY (SELECT observation_id, observed_at, source, tag, outcome, {', '.join(cells)},"  # noqa: S608

@@ -33,6 +33,8 @@ class Appended:
 
     stored: int
     duplicates: int
+    flagged: int = 0
+    """Of those that were new: how many cannot be, and are kept out of training."""
 
 
 class Store:
@@ -100,8 +102,10 @@ class Store:
         """Append a batch in one transaction; an observation id that is known changes nothing."""
         with self.open() as connection, transaction(connection):
             stored = _append_observations(connection, batch)
+            flagged = _append_anomalies(connection, batch)
             _append_rejections(connection, batch)
-        return Appended(stored=stored, duplicates=batch.observations.num_rows - stored)
+        duplicates = batch.observations.num_rows - stored
+        return Appended(stored=stored, duplicates=duplicates, flagged=flagged)
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,20 @@ def _append_observations(connection: duckdb.DuckDBPyConnection, batch: Batch) ->
     connection.unregister("batch")
     connection.unregister("batch_metrics")
     return int(rows[0][0])
+
+
+def _append_anomalies(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
+    """Flag those of the batch that cannot be and are new; the table `fresh` says which are."""
+    if not len(batch.anomalies):
+        return 0
+    connection.register("batch_anomalies", batch.anomalies)
+    rows = connection.execute(
+        "INSERT INTO anomalies BY NAME SELECT number AS observation, reason,"
+        " now() AT TIME ZONE 'UTC' AS found_at FROM batch_anomalies JOIN fresh USING (row)"
+        " RETURNING observation"
+    ).fetchall()
+    connection.unregister("batch_anomalies")
+    return len(rows)
 
 
 def _append_rejections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:

@@ -17,6 +17,7 @@ from foretell.errors import InvalidInput, Violation
 from foretell.observation import Outcome
 from foretell.parsing import Value, parse_flag, shown
 from foretell.schema import Schema
+from foretell_trainer.anomalies.identities import Identities
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 from foretell_trainer.readers import Table
 
@@ -67,7 +68,7 @@ def check_table(schema: Schema, table: Table, default_time: datetime) -> Checked
     if "source" not in envelope.found:
         defaults["source"] = table.source
     meta = envelope.rows(len(table), defaults, complaints)
-    builder = BatchBuilder(schema.workload)
+    builder = BatchBuilder(schema.workload, Identities(schema).complaint)
     for row in range(len(table)):
         completed = meta[row].get("outcome", "completed") == "completed"
         if complaints.why[row] or not (measured[row] or reached[row]):

@@ -1,6 +1,7 @@
 """The Celery tasks of the trainer.
 
-`foretell.ingest` stores the observations of one message, `foretell.bury` keeps messages that
+`foretell.ingest` stores the observations of one message, `foretell.decide` writes down what was
+decided about anomalies, `foretell.bury` keeps messages that
 nobody can read, `foretell.train` runs a training job, `foretell.trial` one trial of a search that
 somebody else makes. A message is acknowledged when its work
 is done; work that cannot be done now goes back to its queue. So nothing is lost, and since
@@ -22,11 +23,20 @@ import redis
 from celery import Celery
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, TRAIN_TASK, TRIAL_TASK
+from foretell.anomalies import Decision
+from foretell.celery_settings import (
+    DECIDE_TASK,
+    INGEST_QUEUE,
+    INGEST_TASK,
+    TRAIN_TASK,
+    TRIAL_TASK,
+)
 from foretell.errors import Unavailable
 from foretell.logs import get_logger
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
+from foretell_trainer.anomalies.board import show_anomalies, tell_flagged
+from foretell_trainer.anomalies.ledger import decide
 from foretell_trainer.intake import Intake
 from foretell_trainer.runs import Fit, TrainingRuns
 from foretell_trainer.schedule import count_new
@@ -108,6 +118,17 @@ def register_tasks(app: Celery, resources: Resources) -> None:
     def ingest(*_args: Any, workload: Any = "", observations: Any = (), **_more: Any) -> None:
         _or_give_back(lambda: _ingest(resources, workload, observations))
 
+    @app.task(name=DECIDE_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    def decide_anomalies(
+        *_args: Any,
+        workload: Any = "",
+        observation_ids: Any = (),
+        decision: Any = None,
+        **_more: Any,
+    ) -> None:
+        ids = list(map(str, observation_ids))
+        _or_give_back(lambda: _decide(resources, str(workload), ids, decision))
+
     @app.task(name=BURY_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
     def bury(queue: str) -> None:
         _or_give_back(lambda: resources.intake.bury(resources.client, queue))
@@ -137,10 +158,22 @@ def register_tasks(app: Celery, resources: Resources) -> None:
 
 
 def _ingest(resources: Resources, workload: object, observations: object) -> None:
-    stored = resources.intake.ingest(workload, observations).stored
+    appended = resources.intake.ingest(workload, observations)
+    stored = appended.stored
     resources.following.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
         count_new(resources.client, str(workload), stored)
+        if appended.flagged:
+            tell_flagged(resources.client, resources.store, str(workload), appended.flagged)
+
+
+def _decide(resources: Resources, workload: str, ids: list[str], decision: object) -> None:
+    told = Decision.model_validate(decision)
+    decided = decide(resources.store, workload, ids, told)
+    show_anomalies(resources.client, resources.store, workload)
+    if told.state == "confirmed":  # they are new to training
+        count_new(resources.client, workload, decided)
+    _log.info("anomalies decided", workload=workload, state=told.state, anomalies=decided)
 
 
 def _or_give_back(work: Callable[[], object]) -> None:

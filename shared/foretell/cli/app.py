@@ -98,6 +98,13 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "place": Entry("place:place", "Place a batch of items on nodes.", "server,trainer,plot"),
         "observe": Entry("observe:observe", "Report to a server what work really took."),
+        "anomalies": Entry(
+            "anomalies:anomalies", "List, confirm and discard observations that cannot be."
+        ),
+        "events": Entry(
+            "events:events", "Follow drift, bias, anomalies, regressions as they are noticed."
+        ),
+        "replay": Entry("replay:replay", "Give an answer of the past once more, by its id."),
         "retrain": Entry("retrain:retrain", "Ask a server to train anew."),
         "promote": Entry("promotion:promote", "Make a bundle current."),
         "rollback": Entry(

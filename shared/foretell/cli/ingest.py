@@ -69,6 +69,7 @@ def ingest(
         )
         output.print_rejections(report.rejected)
         output.print_left_out(report.left_out)
+        output.print_flagged(report.flagged)
     for table in tables:
         click.echo(f"catalog {table.catalog}: {table.added} added, {table.changed} changed")
     click.echo(f"next: foretell retrain {found.schema.workload} --wait")
@@ -112,6 +113,7 @@ def _as_json(
                     for r in report.rejected
                 ],
                 "left_out": [str(row) for row in report.left_out],
+                "flagged": report.flagged,
             }
             for path, report in zip(files, reports, strict=True)
         ],

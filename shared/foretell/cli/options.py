@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -132,3 +133,11 @@ def some_files(data: Sequence[Path], more: Sequence[Path]) -> list[Path]:
     if not data:
         raise click.UsageError("Missing option '--data': which files are to be read?")
     return [*data, *more]
+
+
+def login() -> str:
+    """Return the user's name, as the audit is to have it; empty where there is none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number and no name
+        return ""

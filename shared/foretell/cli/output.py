@@ -123,6 +123,16 @@ def print_left_out(left_out: Sequence[object], *, quiet: bool = False) -> None:
         _print_first("rows have measurements that cannot be and are left out", left_out)
 
 
+def print_flagged(flagged: int, *, quiet: bool = False) -> None:
+    """Print how many observations break what the schema declares."""
+    if flagged and not quiet:
+        click.echo(
+            f"{flagged} observations break a declared identity and are kept out of training: "
+            "anomalies",
+            err=True,
+        )
+
+
 def _print_first(what: str, rows: Sequence[object]) -> None:
     if rows:
         click.echo(f"{len(rows)} {what}:", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from foretell.cli import output
-from foretell.cli.options import json_option, registry_option, server_options
+from foretell.cli.options import json_option, login, registry_option, server_options
 
 if TYPE_CHECKING:
     from foretell.client import AuditEntry, Bundle
@@ -49,7 +48,7 @@ def promote(
     from foretell.cli.connection import connect
 
     with connect(server.pop("address"), **server) as client:
-        bundle = client.promote(workload, version, reason=reason, author=_login())
+        bundle = client.promote(workload, version, reason=reason, author=login())
     _tell(bundle, as_json=as_json)
 
 
@@ -73,7 +72,7 @@ def rollback(
     with connect(server.pop("address"), **server) as client:
         # Named, so that a call which is repeated does not undo itself.
         current = client.bundle(workload).version
-        bundle = client.rollback(workload, reason=reason, from_version=current, author=_login())
+        bundle = client.rollback(workload, reason=reason, from_version=current, author=login())
     _tell(bundle, as_json=as_json)
 
 
@@ -161,11 +160,3 @@ def _tell(bundle: Bundle, *, as_json: bool) -> None:
         )
     else:
         click.echo(f"{bundle.workload}: {bundle.version} is current")
-
-
-def _login() -> str:
-    """Return the user's name, as the audit is to have it; empty where there is none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have a number and no name
-        return ""

@@ -131,6 +131,7 @@ def _train(
         snapshot, report = snapshot_from_files(schema, files, Path(scratch) / "snapshot")
         output.print_rejections(report.rejected, quiet=quiet)
         output.print_left_out(report.left_out, quiet=quiet)
+        output.print_flagged(report.flagged, quiet=quiet)
         if not snapshot.rows:
             first = f", the first because: {report.rejected[0]}" if report.rejected else ""
             why = f"none of {report.rows} rows can be trained on{first}"

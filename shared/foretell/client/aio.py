@@ -52,6 +52,7 @@ from foretell.client.models import (
     Workload,
     WorkloadSchema,
 )
+from foretell.client.monitoring import AsyncMonitoring
 from foretell.client.patience import AGAIN_AFTER_S, PATIENCE_S, Patience
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
@@ -62,7 +63,7 @@ from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
 
-class AsyncClient(AsyncDecisions):
+class AsyncClient(AsyncDecisions, AsyncMonitoring):
     """A connection to a Foretell server for one event loop.
 
     Its calls, deadlines, retries and errors are those of `Client`.
@@ -96,6 +97,10 @@ class AsyncClient(AsyncDecisions):
             else grpc.aio.secure_channel(address, credentials, options)
         )
         return Stubs(self._channel)
+
+    @property
+    def _monitoring(self) -> Any:  # noqa: ANN401 -- gRPC's stubs have no types
+        return self._stubs.monitoring
 
     @property
     def _decisions(self) -> Any:  # noqa: ANN401 -- gRPC's stubs have no types

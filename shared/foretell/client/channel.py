@@ -18,6 +18,7 @@ from foretell.errors import InvalidInput, Violation
 from foretell.v1 import (
     decision_pb2_grpc,
     model_pb2_grpc,
+    monitoring_pb2_grpc,
     observation_pb2_grpc,
     prediction_pb2_grpc,
 )
@@ -40,6 +41,7 @@ _SERVICES = (
     "foretell.v1.ObservationService",
     "foretell.v1.ModelService",
     "foretell.v1.DecisionService",
+    "foretell.v1.MonitoringService",
     "grpc.health.v1.Health",
 )
 _SERVICE_CONFIG = json.dumps(
@@ -148,6 +150,7 @@ class Stubs:
         self.observation: Any = observation_pb2_grpc.ObservationServiceStub(channel)  # type: ignore[no-untyped-call]
         self.model: Any = model_pb2_grpc.ModelServiceStub(channel)  # type: ignore[no-untyped-call]
         self.decision: Any = decision_pb2_grpc.DecisionServiceStub(channel)  # type: ignore[no-untyped-call]
+        self.monitoring: Any = monitoring_pb2_grpc.MonitoringServiceStub(channel)  # type: ignore[no-untyped-call]
         # The messages of grpc.health.v1 look the same on the wire as these well-known ones: one
         # string in field 1, one enum in field 1. That saves clients a package.
         self.health: Any = channel.unary_unary(

@@ -42,6 +42,7 @@ from foretell.client.models import (
     Workload,
     WorkloadSchema,
 )
+from foretell.client.monitoring import Monitoring
 from foretell.client.patience import AGAIN_AFTER_S, PATIENCE_S, Patience
 from foretell.client.reports import report_requests
 from foretell.client.requests import Ask, Features, builder
@@ -52,7 +53,7 @@ from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
 
-class Client(Decisions):
+class Client(Decisions, Monitoring):
     """A connection to a Foretell server; threads may share it.
 
     Every call has a deadline: `timeout` seconds if the call names one, else the client's

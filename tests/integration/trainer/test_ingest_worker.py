@@ -7,13 +7,19 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
+import yaml
 
+from foretell.anomalies import anomalies_key, from_json
 from foretell.broker import EmbeddedBroker
-from foretell.celery_settings import INGEST_QUEUE
+from foretell.celery_settings import DECIDE_TASK, INGEST_QUEUE
+from foretell.events import EVENTS_KEY
+from foretell.schema import Link
 from foretell.settings import Settings
+from foretell_trainer.anomalies.ledger import list_anomalies
 from tests.integration.trainer.conftest import Place, eventually
 
 pytestmark = pytest.mark.process
@@ -136,3 +142,29 @@ def test_a_killed_broker_loses_nothing(tmp_path: Path, settings: Settings) -> No
             eventually(lambda: len(place.stored_ids()) == 2001)
     finally:
         broker.stop()
+
+
+def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
+    """A broken identity is an event and an open anomaly; a decision that was sent closes it."""
+    linked = standing.schema.model_copy(
+        update={"links": (Link(metric="seconds", factors={"size": 1.0}),)}
+    )
+    standing.registry.register(yaml.safe_dump(linked.model_dump(mode="json")))
+    good, wrong = {"seconds": 3.0, "kb": 7.0}, {"seconds": 99.0, "kb": 7.0}
+    standing.send([standing.observation(f"o{n}", metrics=m) for n, m in enumerate((good, wrong))])
+
+    def shown() -> list[str]:
+        text = cast("bytes | None", standing.client.get(anomalies_key(standing.workload)))
+        return ["nothing yet"] if text is None else [a.observation_id for a in from_json(text)]
+
+    eventually(lambda: shown() == ["o1"])
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", standing.client.xrange(EVENTS_KEY))
+    texts = [fields[b"event"].decode() for _, fields in entries]
+    assert any(standing.workload in text and "seconds is 99" in text for text in texts)
+    decision = {"state": "confirmed", "who": "me", "why": "seen with my own eyes"}
+    kwargs = {"workload": standing.workload, "observation_ids": ["o1"], "decision": decision}
+    standing.app.send_task(DECIDE_TASK, kwargs=kwargs, queue=INGEST_QUEUE)
+    eventually(lambda: shown() == [])
+    assert [a.decision for a in list_anomalies(standing.store, standing.workload)] == [
+        "seen with my own eyes"
+    ]

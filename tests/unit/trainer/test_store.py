@@ -184,7 +184,7 @@ def test_migrations_run_once_and_in_order(store: Store, monkeypatch: pytest.Monk
     for _ in range(2):
         with store.open() as connection:
             rows = connection.execute("SELECT version FROM schema_version ORDER BY 1").fetchall()
-            assert [row[0] for row in rows] == [1, 2]
+            assert [row[0] for row in rows] == list(range(1, len(newer) + 1))
             assert connection.execute("SELECT colour FROM observations").fetchall() == [(None,)]
 
 

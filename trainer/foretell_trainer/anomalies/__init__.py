@@ -1,0 +1,1 @@
+"""Anomalies: single observations that cannot be, kept out of training until somebody looks."""
