@@ -1,6 +1,9 @@
 """Decisions on held-out models: what they are worth, whether limits hold, how fast they come.
 
-python -m benchmarks.decisions --data DIR [--only vision_models,llm_models] [--folds N]
+    python -m benchmarks.decisions --data DIR [--only vision_models,llm_models] [--folds N]
+    python -m benchmarks.decisions --data DIR --only "" --bundle DIR
+
+The second measures times alone, with a bundle of vision_models that there is already.
 """
 
 from __future__ import annotations
@@ -30,21 +33,29 @@ _TARGETS = {"vision_models": "0.97", "llm_models": "0.93"}
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--only", default=",".join(ABOUT), show_default=True, help="Data sets.")
+@click.option("--only", default=",".join(ABOUT), show_default=True, help="Data sets, or none.")
 @click.option("--folds", default=5, show_default=True, help="Folds of held-out models, at most.")
 @click.option("--threads", default=2, show_default=True, help="Threads of LightGBM.")
 @click.option("--no-speed", is_flag=True, help="Leave out what is about time.")
-def main(data: Path, only: str, folds: int, threads: int, no_speed: bool) -> None:
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, exists=True),
+    help="A bundle of vision_models to measure times with, instead of training one.",
+)
+def main(
+    data: Path, only: str, folds: int, threads: int, no_speed: bool, bundle: Path | None
+) -> None:
     """Print one table for each question."""
     console = Console(width=130)
     with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
-        for name in only.split(","):
+        for name in filter(None, only.split(",")):
             loaded = load(DATA_SETS[name], data, Path(scratch))
             _quality(console, loaded, folds, threads)
-        if not no_speed and "vision_models" in only:
-            bundle = Path(scratch) / "bundle"
-            _train(load(DATA_SETS["vision_models"], data, Path(scratch)), bundle, threads)
-            _print_speed(console, measure(bundle, Path(scratch)))
+        if not no_speed and (bundle or "vision_models" in only):
+            served = bundle or Path(scratch) / "bundle"
+            if bundle is None:
+                _train(load(DATA_SETS["vision_models"], data, Path(scratch)), served, threads)
+            _print_speed(console, measure(served, Path(scratch)))
 
 
 def _quality(console: Console, loaded: Loaded, folds: int, threads: int) -> None:
