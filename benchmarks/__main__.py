@@ -56,6 +56,13 @@ BENCHMARKS = (
         quick=("--folds", "2", "--seeds", "2"),
     ),
     Benchmark(
+        "benchmarks.colocation",
+        "runtimes of WebAssembly benchmarks beside one neighbour, for held-out pairs",
+        "--data DIR [--observed 0.5] [--rows N] [--location-only]",
+        "30",
+        quick=("--rows", "3000", "--only", "0", "--location-only"),
+    ),
+    Benchmark(
         "benchmarks.swaps",
         "hot swaps under continuous load: failed requests, growth of memory",
         "--swaps 100",

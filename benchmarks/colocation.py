@@ -1,6 +1,6 @@
 """How much longer a WebAssembly benchmark takes beside a neighbour: predicted for held-out pairs.
 
-    python -m benchmarks.colocation --data DIR [--observed 0.5] [--rows N]
+    python -m benchmarks.colocation --data DIR [--observed 0.5] [--rows N] [--location-only]
 
 Runs alone and runs beside one neighbour are learned from together (`schemas/wasm_colocation.yaml`).
 Two splits: a share of all (workload, neighbour, platform) combinations is observed, both runs of a
@@ -11,6 +11,7 @@ was seen neither alone nor beside anybody.
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from benchmarks.bundles import fit_bundle, predict
 from benchmarks.datasets import SCHEMAS, DataSet, Loaded
 from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
+from foretell_trainer.engine.fitting import locate
 from foretell_trainer.engine.inputs import Flags, Floats, Integers
 from foretell_trainer.snapshot import read_snapshot, snapshot_from_files
+from foretell_trainer.training import FitSettings, prepare
 
 ALONE = "alone"
 SEED = 5
@@ -109,7 +112,15 @@ def _some(codes: Integers, share: float) -> Flags:
 @click.option("--rows", type=int, help="Learn from so many of the observed rows, at most.")
 @click.option("--only", type=click.IntRange(0, 1), help="One of the two splits.")
 @click.option("--threads", default=2, show_default=True, help="Threads of LightGBM.")
-def main(data: Path, observed: float, rows: int | None, only: int | None, threads: int) -> None:
+@click.option("--location-only", is_flag=True, help="No intervals, in a fraction of the time.")
+def main(
+    data: Path,
+    observed: float,
+    rows: int | None,
+    only: int | None,
+    threads: int,
+    location_only: bool,
+) -> None:
     """Print one row for each split."""
     table = Table(title="runtime beside one neighbour, held out")
     for heading in ("observed", "learned from", "predicted", "mean error", "median error",
@@ -119,34 +130,60 @@ def main(data: Path, observed: float, rows: int | None, only: int | None, thread
         loaded = load_runs(data, Path(folder))
         for i, split in enumerate(splits(loaded, observed)):
             if only in (None, i):
-                table.add_row(*_measure(loaded, split, rows, threads))
+                table.add_row(*_measure(loaded, split, rows, threads, location_only=location_only))
     Console(width=140).print(table)
 
 
-def _measure(loaded: Loaded, split: Split, rows: int | None, threads: int) -> list[str]:
+def _measure(
+    loaded: Loaded, split: Split, rows: int | None, threads: int, *, location_only: bool
+) -> list[str]:
     beside = loaded.labels("neighbour") != ALONE
     kept = np.flatnonzero(split.observed)
     if rows is not None and len(kept) > rows:
         kept = np.sort(np.random.default_rng(SEED).permutation(kept)[:rows])
     out = np.flatnonzero(~split.observed & beside)
-    fit = fit_bundle(loaded, kept, threads, lambda _name, _fraction: None)
-    found = predict(fit, loaded, out)
-    truth, median = found.actual[:, 0], found.forecasts.median()[:, 0]
+    truth = loaded.columns.metrics[out, 0]
+    began = time.perf_counter()
+    if location_only:
+        median, held = _located(loaded, kept, out, threads), "-"
+    else:
+        median, held = _forecast(loaded, kept, out, threads)
+    seconds = time.perf_counter() - began
     error = np.abs(median - truth) / truth
-    held = []
-    for level in LEVELS:
-        lower, upper = (end[:, 0] for end in found.forecasts.interval(level))
-        held.append(f"{((truth >= lower) & (truth <= upper)).mean():.1%}")
     return [
         split.name,
         str(len(kept)),
         str(len(out)),
         f"{error.mean():.2%}",
         f"{np.median(error):.2%}",
-        " / ".join(held),
+        held,
         _without_neighbours(loaded, kept, out),
-        f"{fit.seconds:.0f}",
+        f"{seconds:.0f}",
     ]
+
+
+def _forecast(loaded: Loaded, kept: Integers, out: Integers, threads: int) -> tuple[Floats, str]:
+    """Return the medians of a bundle, and how many of its intervals hold."""
+    fit = fit_bundle(loaded, kept, threads, lambda _name, _fraction: None)
+    found = predict(fit, loaded, out)
+    truth, held = found.actual[:, 0], []
+    for level in LEVELS:
+        lower, upper = (end[:, 0] for end in found.forecasts.interval(level))
+        held.append(f"{((truth >= lower) & (truth <= upper)).mean():.1%}")
+    return found.forecasts.median()[:, 0], " / ".join(held)
+
+
+def _located(loaded: Loaded, kept: Integers, out: Integers, threads: int) -> Floats:
+    """Return what the location says, before spread and calibration."""
+    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
+        columns = read_snapshot(loaded.subset(kept, Path(folder)), loaded.schema)
+    encoder, _, training = prepare(loaded.schema, columns, loaded.catalogs)
+    location, unit = locate(training, 0, FitSettings(threads=threads))
+    encoded, _ = encoder.encode_table(loaded.features(out), named="name")
+    found: Floats = np.exp(
+        unit * location.predict(training.input_map(encoded.numbers, encoded.categories))
+    )
+    return found
 
 
 def _without_neighbours(loaded: Loaded, kept: Integers, out: Integers) -> str:

@@ -131,7 +131,7 @@ def _print(found: Placement, *, markdown: bool) -> None:
     header = ["node", "items", "done", "memory needed", "sum of worst cases", "overflow"]
     print_rows(header, rows, markdown=markdown)
     click.echo()
-    gap = "no bound" if found.gap is None else f"at most {100 * found.gap:.2g} % above the best"
+    gap = "no bound" if found.gap is None else f"the best is at most {100 * found.gap:.2g} % lower"
     value = output.short(found.value, found.goal_unit)
     click.echo(f"{found.goal} {value}: {found.method}, {gap}.")
     ends = f"[{output.short(found.makespan_lower_s)}, {output.short(found.makespan_upper_s)}]"

@@ -123,7 +123,7 @@ def test_a_batch_is_placed_from_tables(lab: Path) -> None:
     """Items and nodes are tables; the answer has every item, and the gap."""
     done = ask(lab, "place", *PLACE, "--goal", "cost")
     assert done.code == 0, done.err
-    assert "exact, at most 0 % above the best" in done.out
+    assert "exact, the best is at most 0 % lower" in done.out
     found = ask(lab, "place", *PLACE, "--json").json
     assert [one["item"] for one in found["assigned"]] == ["a", "b", "c"]
 
