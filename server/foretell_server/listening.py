@@ -38,11 +38,24 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
     ]
+    age_s = connection_age_s(settings)
+    if age_s is not None:
+        options.append(("grpc.max_connection_age_ms", _ms(age_s)))
     if settings.max_connection_age_s is not None:
         # So that a load balancer in front gets to spread old connections over new servers.
-        options.append(("grpc.max_connection_age_ms", _ms(settings.max_connection_age_s)))
         options.append(("grpc.max_connection_age_grace_ms", _ms(settings.drain_seconds)))
     return options
+
+
+def connection_age_s(settings: Settings) -> float | None:
+    """Return the age at which connections are asked to leave, in seconds; None if never.
+
+    Of several processes each is renewed while the others serve, and then its clients have to go
+    to these in time. Streams stay where they are until they end.
+    """
+    if settings.max_connection_age_s is None and settings.workers > 1:
+        return settings.drain_seconds / 2 or None
+    return settings.max_connection_age_s
 
 
 def listen(server: grpc.aio.Server, settings: Settings) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from foretell.registry import FolderRegistry
 from foretell.settings import Settings
 from foretell_server.auth import Gate
 from foretell_server.cache import AnswerCache
+from foretell_server.connections import AGES_DIFFER, all_leave
 from foretell_server.control_plane import ControlPlane
 from foretell_server.converters.recall import Recall
 from foretell_server.correcting import Correcting
@@ -31,7 +33,7 @@ from foretell_server.health import SERVING, Health, HealthServicer
 from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
-from foretell_server.listening import listen, server_options
+from foretell_server.listening import connection_age_s, listen, server_options
 from foretell_server.monitoring import MonitoringService
 from foretell_server.outbox import Outbox
 from foretell_server.promotions import Promotions
@@ -69,19 +71,22 @@ class Serving:
     _health: Health
     _drain: Drain
     _grace_s: float
+    _age_s: float | None
 
     async def stop(self, at_once: asyncio.Event | None = None) -> None:
         """Say NOT_SERVING, take no more calls, and let those in flight finish.
 
-        They have `drain_seconds`, or until `at_once` is set.
+        They have `drain_seconds`, or until `at_once` is set. Where connections are asked to
+        leave at an age within that time, this is waited for, and no call is lost.
         """
         _log.info("draining", seconds=self._grace_s)
         self._health.drain()
+        at_once = at_once or asyncio.Event()
+        ends = time.monotonic() + self._grace_s
+        if self._age_s is not None and AGES_DIFFER * self._age_s < self._grace_s:
+            await all_leave(self.port, self._age_s, at_once)
         self._drain.begin()
-        stopping = asyncio.ensure_future(self._server.stop(self._grace_s))
-        if at_once is None:
-            await stopping
-            return
+        stopping = asyncio.ensure_future(self._server.stop(max(0.0, ends - time.monotonic())))
         hurried = asyncio.ensure_future(at_once.wait())
         await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():
@@ -249,6 +254,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             health,
             drain,
             settings.drain_seconds,
+            connection_age_s(settings),
         )
 
 

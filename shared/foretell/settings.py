@@ -99,7 +99,10 @@ class Settings(BaseSettings):
     max_connection_age_s: float | None = Field(
         default=None,
         gt=0,
-        description="Older connections are asked to close, so that load spreads; none: never.",
+        description=(
+            "Older connections are asked to close, so that load spreads and clients leave before "
+            "a shutdown; not set: half of `drain_seconds` with several workers, else never."
+        ),
     )
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long calls in flight may finish after SIGTERM."
