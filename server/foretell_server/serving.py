@@ -34,6 +34,7 @@ from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
 from foretell_server.listening import connection_age_s, listen, server_options
+from foretell_server.live_scores import LiveScores
 from foretell_server.monitoring import MonitoringService
 from foretell_server.outbox import Outbox
 from foretell_server.promotions import Promotions
@@ -159,6 +160,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             meters=meters,
             remember=recent.keep_corrections,
         )
+        live_scores = LiveScores(monitor, shelf)
         rows = HotPath(shelf, swap, plane, cache, recent)
         meters.show(
             Reading(
@@ -242,6 +244,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             swap.listen(jobs.listen),
             correcting.follow(),
             correcting.listen(),
+            live_scores.follow(),
             recent.follow(blocking),
         ):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
@@ -249,7 +252,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             port,
             shelf,
             swap,
-            Census(meters, shelf, process),
+            Census(meters, shelf, process, live_scores.families),
             server,
             health,
             drain,

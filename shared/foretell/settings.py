@@ -139,6 +139,20 @@ class Settings(BaseSettings):
         gt=0,
         description="Train anew when the last run is so long ago and there are new observations.",
     )
+    retrain_on_drift: bool = Field(
+        default=False,
+        description="Train anew when the errors of a group are distributed otherwise than before.",
+    )
+    regression_percent: float = Field(
+        default=20.0,
+        gt=0,
+        description="A group that is so much slower than it was, in percent, is reported.",
+    )
+    retrain_window_rows: int = Field(
+        default=50_000,
+        ge=100,
+        description="Observations of a windowed training run; with no more, all are learned from.",
+    )
     answers: Path | None = Field(
         default=None,
         description="Folder where servers keep what was asked lately; not set: in the registry.",

@@ -1,4 +1,4 @@
-"""Retraining by itself: after so many new observations, or after so long a time.
+"""Retraining by itself: after so many new observations, so long a time, or when errors drift.
 
 Ingest counts in the broker what it stored; a training run that takes its snapshot begins the
 count anew. Every worker's parent process looks at the count now and then. Several of them may do
@@ -37,7 +37,12 @@ def count_new(client: redis.Redis, workload: str, stored: int) -> None:
 
 def begin_count(client: redis.Redis, workload: str) -> None:
     """Begin the count anew; before the snapshot, so that what comes meanwhile counts."""
-    client.delete(_new_key(workload))
+    client.delete(_new_key(workload), _drift_key(workload))
+
+
+def note_drift(client: redis.Redis, workload: str, message: str) -> None:
+    """Say that a workload's errors drift; it counts until a run takes its snapshot."""
+    client.set(_drift_key(workload), message)
 
 
 class Schedule:
@@ -46,6 +51,7 @@ class Schedule:
     def __init__(self, settings: Settings) -> None:
         self._rows = settings.retrain_after_observations
         self._seconds = settings.retrain_every_s
+        self._on_drift = settings.retrain_on_drift
         self._broker_url = settings.broker_url
         self._registry = FolderRegistry(settings.registry)
         self._client = redis.Redis.from_url(settings.broker_url, socket_timeout=5)
@@ -55,7 +61,7 @@ class Schedule:
 
     def start(self) -> None:
         """Look now and then, in a thread, if any setting says that runs are due by themselves."""
-        if self._rows is not None or self._seconds is not None:
+        if self._rows is not None or self._seconds is not None or self._on_drift:
             self._thread.start()
 
     def stop(self) -> None:
@@ -103,6 +109,9 @@ class Schedule:
             return ""
         if self._rows is not None and new >= self._rows:
             return f"{new} new observations"
+        drift = cast("bytes | None", self._client.get(_drift_key(workload)))
+        if self._on_drift and drift is not None:
+            return f"drift: {drift.decode(errors='replace')}"
         if self._seconds is None:
             return ""
         if last is None:
@@ -126,6 +135,10 @@ class Schedule:
 
 def _new_key(workload: str) -> str:
     return f"foretell:new:{workload}"
+
+
+def _drift_key(workload: str) -> str:
+    return f"foretell:drift:{workload}"
 
 
 def _asking_key(workload: str) -> str:

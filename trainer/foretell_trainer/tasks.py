@@ -46,6 +46,7 @@ from foretell_trainer.turns import Busy
 if TYPE_CHECKING:
     from foretell_trainer.corrections.following import Following
     from foretell_trainer.search.crew import Trials
+    from foretell_trainer.watch.watching import Watching
 
 BURY_TASK = "foretell.bury"
 
@@ -88,6 +89,21 @@ class Resources:
         registry = FolderRegistry(self.settings.registry)
         poll_s = self.settings.registry_poll_s
         found = Following(self.store, registry, self.client, poll_s=poll_s)
+        found.start()
+        return found
+
+    @cached_property
+    def watching(self) -> Watching:
+        """What says how answers do; it runs from the first use on."""
+        from foretell_trainer.watch.watching import Watching  # noqa: PLC0415 -- see `following`
+
+        found = Watching(
+            self.store,
+            FolderRegistry(self.settings.registry),
+            self.client,
+            poll_s=self.settings.registry_poll_s,
+            regression_percent=self.settings.regression_percent,
+        )
         found.start()
         return found
 
@@ -161,6 +177,7 @@ def _ingest(resources: Resources, workload: object, observations: object) -> Non
     appended = resources.intake.ingest(workload, observations)
     stored = appended.stored
     resources.following.stored(str(workload))
+    resources.watching.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
         count_new(resources.client, str(workload), stored)
         if appended.flagged:

@@ -63,6 +63,7 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
     if queue == INGEST_QUEUE:
         # From the start: a bundle that takes over is corrected even if nothing comes in.
         worker_process_init.connect(lambda **_signal: resources.following, weak=False)
+        worker_process_init.connect(lambda **_signal: resources.watching, weak=False)
     return app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,8 @@ class Census:
     shelf: Shelf
     process: int = 0
     """The place of this process among those that share the port."""
+    more: Callable[[], Iterable[Family]] = tuple
+    """What others have to show."""
 
     def families(self) -> list[Family]:
         """Return everything as it is now."""
@@ -33,6 +35,7 @@ class Census:
             self._bundles(),
             self._readings(),
             self._process(),
+            self.more(),
         )
         return [family for part in parts for family in part]
 

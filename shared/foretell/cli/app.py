@@ -104,6 +104,10 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "events": Entry(
             "events:events", "Follow drift, bias, anomalies, regressions as they are noticed."
         ),
+        "live": Entry("live:live", "Show how a workload's answers have done lately."),
+        "regressions": Entry(
+            "live:regressions", "Show what has become slower, or costs more, than it did."
+        ),
         "replay": Entry("replay:replay", "Give an answer of the past once more, by its id."),
         "retrain": Entry("retrain:retrain", "Ask a server to train anew."),
         "promote": Entry("promotion:promote", "Make a bundle current."),
