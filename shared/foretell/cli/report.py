@@ -10,11 +10,14 @@ import click
 
 from foretell.cli import output
 from foretell.cli.options import FILE, data_option, json_option, more_files, registry_option
+from foretell.cli.pictures import check_pictures, draw
 from foretell.cli.sources import open_registry
 from foretell.disk import naming
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from foretell.bundle import Manifest
     from foretell.cli.measured import MeasuredRows
     from foretell.plots import Section
@@ -30,6 +33,14 @@ SUFFIXES = (".html", ".md", ".json")
 @click.option("--out", required=True, type=FILE, help="A page .html, a .md, or a .json.")
 @registry_option
 @click.option("--bundle", metavar="VERSION", help="A version or an alias.  [default: current]")
+@click.option(
+    "--plot",
+    "pictures",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Also draw its pictures as .png or .svg, numbered; may be given many times.",
+)
 @json_option
 def report(
     workload: str,
@@ -38,12 +49,13 @@ def report(
     out: Path,
     registry: Path | None,
     bundle: str | None,
+    pictures: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Write a report of a bundle: its data, its accuracy by split, its calibration.
 
     With files of measurements that it was not trained on, forecasts are compared with them. A
-    page is one file that works offline, its pictures inside.
+    page is one file that works offline, its pictures inside; --plot writes them as files, too.
 
     \b
     Example:
@@ -52,6 +64,7 @@ def report(
     if out.suffix.lower() not in SUFFIXES:
         message = f"{out} must end in one of {', '.join(SUFFIXES)}"
         raise InvalidInput([Violation("--out", str(out), message)])
+    check_pictures(pictures)
     from foretell.cli.bundles import load_predictor
 
     predictor = load_predictor(open_registry(registry), workload, bundle)
@@ -66,6 +79,8 @@ def report(
         output.print_json({**found, "out": out})
     else:
         click.echo(f"written: {out}")
+    title = f"{workload}: {predictor.version}"
+    draw(pictures, lambda: _figures(predictor, rows, found), title, quiet=as_json)
 
 
 def _measured(predictor: Predictor, files: Sequence[Path]) -> MeasuredRows | None:
@@ -127,18 +142,44 @@ def _identity(manifest: Manifest) -> Section:
     return Section("The bundle", header=("", ""), rows=tuple(rows))
 
 
+def _figures(
+    predictor: Predictor, rows: MeasuredRows | None, found: Mapping[str, Any]
+) -> list[Figure]:
+    """Return the pictures of a report; InvalidInput when there is nothing to draw."""
+    splits = [_splits(metric, about) for metric, about in _card_metrics(found["report_card"])]
+    figures = [figure for figure in splits if figure is not None]
+    if rows is not None:
+        figures += _compared(predictor, rows, _with_rows(found["measured"]))
+    if not figures:
+        message = "there is nothing to draw: the bundle has no report card, and no --data is given"
+        raise InvalidInput([Violation("--plot", "", message)])
+    return figures
+
+
+def _card_metrics(card: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return list(card.get("metrics", {}).items())
+
+
+def _splits(metric: str, about: Mapping[str, Any]) -> Figure | None:
+    """Return the picture of a metric's coverage by split; None where none was measured."""
+    from foretell.plots import coverage_figure
+
+    splits = about.get("splits", {})
+    coverage = {name: s["coverage"] for name, s in splits.items() if "coverage" in s}
+    return (
+        coverage_figure(coverage, f"{metric}: coverage by what was left out") if coverage else None
+    )
+
+
 def _card(card: Mapping[str, Any], *, pictures: bool) -> list[Section]:
     """Return a section for each metric: errors and coverage by what was left out."""
-    from foretell.plots import Section, coverage_figure
+    from foretell.plots import Section
     from foretell.plots.saving import svg
 
     sections = []
-    for metric, about in card.get("metrics", {}).items():
-        splits = about.get("splits", {})
-        rows = tuple(_split_row(name, split) for name, split in splits.items())
-        coverage = {name: s["coverage"] for name, s in splits.items() if "coverage" in s}
-        drawn = pictures and coverage
-        title = f"{metric}: coverage by what was left out"
+    for metric, about in _card_metrics(card):
+        rows = tuple(_split_row(name, split) for name, split in about.get("splits", {}).items())
+        figure = _splits(metric, about) if pictures else None
         sections.append(
             Section(
                 f"{metric}, in training",
@@ -146,7 +187,7 @@ def _card(card: Mapping[str, Any], *, pictures: bool) -> list[Section]:
                 ("left out", "rows", "mean error", "median error", "bias", "80 % holds",
                  "90 % holds", "95 % holds"),
                 rows,
-                (svg(coverage_figure(coverage, title)),) if drawn else (),
+                () if figure is None else (svg(figure),),
             )
         )  # fmt: skip
     return sections
@@ -168,8 +209,9 @@ def _comparison(
     predictor: Predictor, rows: MeasuredRows, found: Mapping[str, Any], *, pictures: bool
 ) -> list[Section]:
     from foretell.plots import Section
+    from foretell.plots.saving import svg
 
-    metrics = {name: one for name, one in found["metrics"].items() if one.get("rows")}
+    metrics = _with_rows(found)
     table = []
     for name, one in metrics.items():
         worst = one.get("worst_group")
@@ -184,16 +226,20 @@ def _comparison(
             ("metric", "rows", "mean error", "median error", "bias", "80 % holds", "90 % holds",
              "95 % holds", "R²", "worst group at 90 %"),
             tuple(table),
-            tuple(_pictures(predictor, rows, metrics)) if pictures else (),
+            tuple(map(svg, _compared(predictor, rows, metrics))) if pictures else (),
         )
     ]  # fmt: skip
 
 
-def _pictures(predictor: Predictor, rows: MeasuredRows, metrics: Mapping[str, Any]) -> list[str]:
+def _with_rows(measured: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in measured["metrics"].items() if one.get("rows")}
+
+
+def _compared(predictor: Predictor, rows: MeasuredRows, metrics: Mapping[str, Any]) -> list[Figure]:
+    """Return coverage, reliability, and forecasts against measurements by metric."""
     import numpy as np
 
     from foretell.plots import coverage_figure, reliability_figure, scatter_figure
-    from foretell.plots.saving import svg
 
     level = 0.8
     forecasts = predictor.forecast(rows.encoded).forecasts
@@ -208,7 +254,7 @@ def _pictures(predictor: Predictor, rows: MeasuredRows, metrics: Mapping[str, An
         truth, middle, low, high = (a[known, m] for a in (rows.metrics, median, lower, upper))
         unit = predictor.schema.metric(name).unit
         figures.append(scatter_figure(name, unit, truth, middle, low, high, level))
-    return [svg(figure) for figure in figures]
+    return figures
 
 
 def _percent(share: float | None) -> str:

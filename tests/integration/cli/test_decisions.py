@@ -176,10 +176,12 @@ def _stands_alone(page: str) -> None:
 
 
 def test_a_report_is_one_document(lab: Path) -> None:
-    """The page stands alone; Markdown and JSON say the same without pictures."""
+    """The page stands alone; Markdown and JSON say the same, pictures are files if asked for."""
     for name in ("report.html", "report.md", "report.json"):
-        done = ask(lab, "report", "--data", "runs.csv", "--out", name)
+        pictures = ("--plot", "how.svg") if name == "report.json" else ()
+        done = ask(lab, "report", "--data", "runs.csv", "--out", name, *pictures)
         assert done.code == 0, done.err
+    assert {path.name for path in lab.glob("how-*.svg")} >= {"how-1.svg", "how-2.svg"}
     _stands_alone((lab / "report.html").read_text())
     text = (lab / "report.md").read_text()
     assert "## Against measurements" in text
