@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from foretell.registry import FolderRegistry
 from foretell.schema import Feature, Metric, Schema
 from foretell.settings import Settings
-from foretell_trainer.engine.fitting import FitSettings
+from foretell_trainer.engine.training_set import FitSettings
 from foretell_trainer.gate.gate import Gate
 from foretell_trainer.gate.verdict import Verdict
 from foretell_trainer.snapshot import Snapshot

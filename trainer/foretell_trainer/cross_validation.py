@@ -22,8 +22,8 @@ from foretell.forecast import Forecasts, QuantileTables
 from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell_trainer.engine.evaluation import compare
-from foretell_trainer.engine.fitting import FitSettings, Progress
 from foretell_trainer.engine.inputs import Integers
+from foretell_trainer.engine.training_set import FitSettings, Progress
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
 from foretell_trainer.splits import Split, folds_of, labels_of
 from foretell_trainer.training import train

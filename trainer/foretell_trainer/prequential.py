@@ -17,17 +17,12 @@ from foretell.columns import Codes, Numbers
 from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell.schema import Schema
 from foretell_trainer.engine.families import family_of
-from foretell_trainer.engine.fitting import (
-    SMALLEST_TRAINING_SET,
-    FitSettings,
-    Progress,
-    TrainingSet,
-    locate,
-)
+from foretell_trainer.engine.fitting import SMALLEST_TRAINING_SET, locate
 from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.linear import design_matrix, fit_layout
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.sgd import Descent
+from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
 from foretell_trainer.snapshot import Columns
 from foretell_trainer.training import prepare
 
@@ -161,12 +156,12 @@ def _steps(seen: _Seen, metric: int, inputs: Inputs, values: Floats, seed: int) 
     target = np.log(values) if log else values
     # Values of any size make steps of one size.
     centre, unit = float(np.mean(past)), float(np.std(past)) or 1.0
-    design, _ = design_matrix(training.inputs.take(known), layout)
+    design = design_matrix(training.inputs.take(known), layout)
     descent = Descent(design.shape[1], seed=seed)
     # One pass in the order of time is what a step after each row has come to: only that the
     # columns are those of today, with all ids that were met since.
     descent.learn(design, (past - centre) / unit)
-    coming, _ = design_matrix(inputs, layout)
+    coming = design_matrix(inputs, layout)
     predicted = np.empty(len(values))
     for row in range(len(values)):
         one = coming[row]

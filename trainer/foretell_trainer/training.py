@@ -28,10 +28,11 @@ from foretell_trainer.engine.export import (
     quantile_values,
     units_of,
 )
-from foretell_trainer.engine.fitting import FitSettings, Fitted, Progress, TrainingSet, fit
+from foretell_trainer.engine.fitting import Fitted, fit
 from foretell_trainer.engine.inputs import fit_inputs
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.report_card import report_card
+from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
 
 GOLDEN_ROWS = 16

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from foretell.forecast import Forecasts
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Feature, Metric, Schema
-from foretell_trainer.engine.fitting import FitSettings
+from foretell_trainer.engine.training_set import FitSettings
 from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import Floats, Workload
 
@@ -25,7 +25,7 @@ LAWS = 3
 METRICS = ("duration_s", "memory_kb")
 """The first has normal noise that grows with the load; the second has t3's heavy tails."""
 
-SETTINGS = FitSettings(most_rounds=60, random_folds=4, grouped_folds=2, threads=1)
+SETTINGS = FitSettings(most_rounds=60, random_folds=4, grouped_folds=3, threads=1)
 
 
 def schema() -> Schema:

@@ -21,9 +21,10 @@ from foretell.encoding import Encoded, Encoder, build_vocabulary
 from foretell.predictor import open_session
 from foretell.schema import Schema
 from foretell_trainer.engine.export import Answers, build_graph, native, units_of
-from foretell_trainer.engine.fitting import FitSettings, Fitted, Progress, TrainingSet, fit
+from foretell_trainer.engine.fitting import Fitted, fit
 from foretell_trainer.engine.inputs import fit_inputs
 from foretell_trainer.engine.links import derived_metrics
+from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
 from foretell_trainer.snapshot import Snapshot
 from foretell_trainer.training import train
 

@@ -122,8 +122,8 @@ def test_evaluate_names_bundle_rows_and_metrics(noise: Noise) -> None:
 def test_the_report_card_keeps_its_word(noise: Noise) -> None:
     """What the manifest says of a regime is near what fresh rows of that regime then show."""
     card = noise.predictor.manifest.evaluation
-    few = {"few of task": 2, "few of node": 2}
-    assert card["folds"] == {"random": 4, "task": 2, "node": 2, "task/node": 2} | few
+    few = {"few of task": 3, "few of node": 3}
+    assert card["folds"] == {"random": 4, "task": 3, "node": 3, "task/node": 3} | few
     assert "out of fold" in card["protocol"]
     for m, name in enumerate(noise.predictor.schema.metric_names):
         for kind, runs in (("random", noise.random), ("task/node", noise.unseen_pair)):

@@ -129,7 +129,7 @@ def test_a_familys_intervals_hold(family: str) -> None:
     low, high = (tables[answers.table[:, 0], level] for level in levels)
     z = (np.log(fresh.metrics[:, 0]) - answers.location[:, 0]) / answers.scale[:, 0]
     covered = ((z >= low) & (z <= high)).mean()
-    assert 0.84 < covered < (1.0 if family == "sgd" else 0.97)
+    assert 0.84 < covered < (1.0 if family == "sgd" else 0.98)
 
 
 @pytest.mark.parametrize(

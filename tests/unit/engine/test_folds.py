@@ -66,7 +66,8 @@ def test_folds_are_those_of_the_seed() -> None:
 def test_few_shot_folds_leave_out_all_of_a_key_but_a_few_rows() -> None:
     """Of each key one to three rows are always kept; the others are left out together."""
     keys = np.repeat(np.arange(9), 11)
-    folds = few_shot_folds(keys, 3, np.random.default_rng(4))
+    rng = np.random.default_rng(4)
+    folds = few_shot_folds(keys, grouped_folds(keys, 3, rng), rng)
     for key in range(9):
         own = folds[keys == key]
         assert 1 <= (own == -1).sum() <= 3

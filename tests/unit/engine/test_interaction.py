@@ -108,4 +108,4 @@ def test_a_new_member_of_a_family_behaves_like_the_family(matched: Matched) -> N
     """How an unknown model's times spread over the hardware is taken from its relatives."""
     off = errors(matched.predictor, matched.newcomer, matched.newcomer_logs)
     # Its level nobody can know; the family's fondness of fast hardware is what can be.
-    assert float(np.std(off)) < 0.8 * matched.average
+    assert float(np.std(off)) < 0.9 * matched.average

@@ -12,7 +12,7 @@ import pytest
 from foretell.forecast import Forecasts
 from foretell.predictor import Prediction, Predictor
 from foretell.schema import Feature, Link, Metric, Schema
-from foretell_trainer.engine.fitting import FitSettings
+from foretell_trainer.engine.training_set import FitSettings
 from tests.conftest import MadeOnce
 from tests.unit.engine.synthetic import QUICK, Floats, Workload
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretell.errors import Cancelled, InvalidInput
-from foretell_trainer.engine.fitting import FitSettings
+from foretell_trainer.engine.training_set import FitSettings
 from foretell_trainer.search.budget import Budget, Verdict, gain_of
 from foretell_trainer.search.search import search
 from foretell_trainer.search.study import Study

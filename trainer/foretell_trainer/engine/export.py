@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from foretell.columns import Codes, Numbers
 from foretell.errors import BundleRejected
 from foretell_trainer.engine.fitting import Fitted, derived_tables
+from foretell_trainer.engine.floors import combined_to_onnx
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs
 from foretell_trainer.engine.interaction import interaction_to_onnx
@@ -60,9 +61,10 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     rows = rows_to_onnx(counts, graph, inputs.code_matrix, width, inputs.excess)
     places = [seen.neighbourhood for seen in fitted.seen]
     distance = distance_to_onnx(places, graph, inputs.standard)
-    base, effects = base_to_onnx(graph, inputs, [m.location.base for m in fitted.metrics])
+    base, floors, effects = _bases(graph, fitted, inputs)
     met = _interactions(graph, fitted, inputs)
     base = _with_interactions(graph, fitted, base, met)
+    base = base if floors is None else _with_floors(graph, fitted, base, floors)
     forest = _forest(graph, fitted, inputs, base, effects, met, rows, distance)
     location, scale = _location_and_scale(graph, fitted, inputs, base, forest)
     graph.output("location", graph.cast(location, np.float32), np.float32, len(schema.metrics))
@@ -134,6 +136,38 @@ def prove(expected: Answers, found: Answers, units: Floats, version: str = "cand
     if (expected.table != found.table).any() or (expected.rows != found.rows).any():
         raise BundleRejected(version, "the graph counts training rows differently")
     return worst
+
+
+def _bases(
+    graph: GraphBuilder, fitted: Fitted, inputs: GraphInputs
+) -> tuple[str, str | None, str | None]:
+    """Add all bases: double [n, M], floors [n, K] of the metrics that have one, and effects."""
+    count = len(fitted.metrics)
+    floors = [m.location.floor for m in fitted.metrics if m.location.floor is not None]
+    bases = [m.location.base for m in fitted.metrics]
+    both, effects = base_to_onnx(graph, inputs, [*bases, *floors])
+    if not floors:
+        return both, None, effects
+    categories = len(inputs.codes)
+    first = graph.columns(both, np.arange(count))
+    second = graph.columns(both, np.arange(count, count + len(floors)))
+    own = None if effects is None else graph.columns(effects, np.arange(count * categories))
+    return first, second, own
+
+
+def _with_floors(graph: GraphBuilder, fitted: Fitted, base: str, floors: str) -> str:
+    """Add the floors of the metrics that have one; double [n, M]."""
+    parts = [m.location.parts for m in fitted.metrics]
+    having = [i for i, one in enumerate(parts) if one is not None]
+    signs = np.array([float(one.sign) for one in parts if one is not None])
+    whole = len(having) == len(parts)
+    work = base if whole else graph.columns(base, np.array(having))
+    found = combined_to_onnx(graph, work, floors, signs)
+    if whole:
+        return found
+    order = np.arange(len(parts))
+    order[having] = len(parts) + np.arange(len(having))
+    return graph.columns(graph.side_by_side(base, found), order)
 
 
 def _interactions(graph: GraphBuilder, fitted: Fitted, inputs: GraphInputs) -> dict[int, str]:

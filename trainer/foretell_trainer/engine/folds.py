@@ -23,6 +23,10 @@ class FoldKind:
     count: int
     few: bool = False
     """Whether a few rows of what is left out are kept."""
+    member: int = -1
+    """The category whose rows are left out together; -1 for rows and pairs."""
+    whole: Integers | None = None
+    """[n]: of a few-shot kind, the folds with the rows that are kept."""
 
 
 def random_folds(n: int, count: int, rng: np.random.Generator) -> Integers:
@@ -64,19 +68,17 @@ def fold_kinds(
         keys = _keys(codes[:, list(members)])
         count = min(grouped_count, len(np.unique(keys)))
         if count >= 2:
-            kinds.append(FoldKind(name, grouped_folds(keys, count, rng), count))
-            if len(members) == 1:
-                few = few_shot_folds(keys, count, rng)
-                kinds.append(FoldKind(f"few of {name}", few, count, few=True))
+            whole = grouped_folds(keys, count, rng)
+            member = members[0] if len(members) == 1 else -1
+            kinds.append(FoldKind(name, whole, count, member=member))
+            if member >= 0:
+                few = few_shot_folds(keys, whole, rng)
+                kinds.append(FoldKind(f"few of {name}", few, count, True, member, whole))
     return kinds
 
 
-def few_shot_folds(keys: NDArray[np.int64], count: int, rng: np.random.Generator) -> Integers:
-    """Return grouped folds that leave out all rows of a key but one to three, [n].
-
-    The rows that are always kept have the fold -1.
-    """
-    folds = grouped_folds(keys, count, rng)
+def few_shot_folds(keys: NDArray[np.int64], folds: Integers, rng: np.random.Generator) -> Integers:
+    """Return grouped folds but for one to three rows of each key, which have the fold -1, [n]."""
     order = rng.permutation(len(keys))
     _, inverse = np.unique(keys, return_inverse=True)
     kept = rng.integers(1, MOST_KEPT + 1, inverse.max() + 1)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from foretell.errors import Cancelled
@@ -46,11 +47,16 @@ _FLOOR = 0.3
 
 _MOST_STEPS = 300
 _MORE_STEPS = 60
+_MOST_IN_BLOCK = 128
+_MOST_SMOOTH = 1100
 _NOISE = 0.02
 """The share of the residual's variance that no interaction explains."""
 _FEW_SUBJECTS = 600
 _TOLERANCE = 2e-3
 _OUTLIER = 4.0
+
+
+Bend = Callable[[Floats], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -210,22 +216,28 @@ def plan_interaction(
 def fit_interaction(
     plan: Plan,
     inputs: Inputs,
-    residual: Floats,
+    target: Floats,
+    bend: Bend,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Interaction:
-    """Fit the interaction to what the base leaves, [n].
+    """Fit the interaction to what the base leaves of the target, [n].
 
-    Outliers are weighted down in a second pass. Raises Cancelled.
+    `bend` turns what is added to the base into a location, [n], and says which share of a small
+    addition arrives there. Outliers are weighted down in a second pass. Raises Cancelled.
     """
     cells = _Cells.of(plan, inputs)
-    spread = float(np.std(residual)) or 1.0
-    target, weights = residual / spread, np.ones(len(residual))
-    nothing = np.zeros(len(residual))
-    solution = cells.solve(target, weights, nothing, _MOST_STEPS, should_stop)
-    left = np.abs(target - cells.covary(solution))
-    limit = _OUTLIER * max(1.4826 * float(np.median(left)), 1e-3)
-    weights = np.minimum(1.0, limit / np.maximum(left, 1e-12))
-    solution = cells.solve(target, weights, solution, _MORE_STEPS, should_stop)
+    nothing = np.zeros(len(target))
+    located, share = bend(nothing)
+    spread = float(np.sqrt(((target - located) ** 2).sum() / (share**2).sum())) or 1.0
+    wanted = (target - located) / share / spread
+    solution = cells.solve(wanted, share**2, nothing, _MOST_STEPS, should_stop)
+    added = cells.covary(solution)
+    located, share = bend(spread * added)
+    left = np.abs(target - located)
+    limit = _OUTLIER * max(1.4826 * float(np.median(left)), 1e-3 * spread)
+    weights = share**2 * np.minimum(1.0, limit / np.maximum(left, 1e-12))
+    wanted = added + (target - located) / share / spread
+    solution = cells.solve(wanted, weights, solution, _MORE_STEPS, should_stop)
     return cells.primal(spread * solution)
 
 
@@ -273,14 +285,16 @@ class _Cells:
         steps: int,
         should_stop: Callable[[], bool],
     ) -> Floats:
-        """Return the dual solution per row, [n], by conjugate gradients."""
+        """Return the dual solution per row, [n], by conjugate gradients.
+
+        The rows of one subject tell most about one another, so what they say alone comes first
+        (a block Jacobi preconditioner).
+        """
         noise = _NOISE / weights
-        shared = np.asarray(self.tables.multiply(self.tables).sum(axis=1)).ravel()
-        own = (self.dense**2).sum(axis=1) + shared
-        diagonal = np.outer(own, np.diag(self.likeness)).ravel()[self.cell] + noise
+        likely = self._likely(noise)
         solution = start.copy()
         left = target - self.covary(solution) - noise * solution
-        scaled = left / diagonal
+        scaled = likely.solve(left)
         direction = scaled.copy()
         product = float(left @ scaled)
         enough = _TOLERANCE * float(np.linalg.norm(target))
@@ -293,10 +307,49 @@ class _Cells:
             length = product / float(direction @ image)
             solution += length * direction
             left -= length * image
-            scaled = left / diagonal
+            scaled = likely.solve(left)
             product, before = float(left @ scaled), product
             direction = scaled + product / before * direction
         return solution
+
+    def _likely(self, noise: Floats) -> _Likely:
+        """Return the preconditioner: subjects each for itself, and what is smooth over them."""
+        own = np.asarray(self.tables.multiply(self.tables).sum(axis=1)).ravel()
+        subject, setting = np.divmod(self.cell, len(self.likeness))
+        order = np.argsort(subject, kind="stable")
+        ranks = np.empty(len(order), np.int64)
+        starts = np.searchsorted(subject[order], np.arange(len(own)))
+        ranks[order] = np.arange(len(order)) - starts[subject[order]]
+        size = min(int(ranks.max()) + 1, _MOST_IN_BLOCK)
+        parts = np.column_stack([subject, ranks // size])
+        members, block = np.unique(parts, axis=0, return_inverse=True)
+        place = block.reshape(-1) * size + ranks % size
+        shape = (len(members), size)
+        # Places without a row are on their own, and stay 0.
+        settings = np.zeros(shape, np.int64)
+        settings.reshape(-1)[place] = setting
+        filled = np.zeros(shape)
+        filled.reshape(-1)[place] = 1.0
+        diagonal = np.ones(shape)
+        diagonal.reshape(-1)[place] = noise
+        grids = self.likeness[settings[:, :, None], settings[:, None, :]]
+        grids *= own[members[:, 0], None, None] * filled[:, :, None] * filled[:, None, :]
+        steps = np.arange(size)
+        grids[:, steps, steps] += diagonal
+        inverse = np.asarray(np.linalg.inv(grids), dtype=np.float64)
+        values, vectors = np.linalg.eigh(self.likeness)
+        rank = max(1, min(_MOST_SMOOTH // self.dense.shape[1], len(values)))
+        roots = vectors[:, -rank:] * np.sqrt(np.maximum(values[-rank:], 0.0))
+        factors = roots[settings] * filled[:, :, None]
+        images = inverse @ factors
+        inner = (factors.transpose(0, 2, 1) @ images).reshape(len(members), -1)
+        dense = self.dense[members[:, 0]]
+        width = dense.shape[1]
+        outer = (dense[:, :, None] * dense[:, None, :]).reshape(len(members), -1)
+        core = (inner.T @ outer).reshape(rank, rank, width, width)
+        core = core.transpose(2, 0, 3, 1).reshape(width * rank, width * rank)
+        core[np.diag_indices(len(core))] += 1.0
+        return _Likely(inverse, place, dense, factors, images, scipy.linalg.cho_factor(core))
 
     def covary(self, dual: Floats) -> Floats:
         """Return the rows' covariance with one another, times a vector, [n]."""
@@ -320,6 +373,35 @@ class _Cells:
         shape = (len(self.dense), len(self.likeness))
         sums = np.bincount(self.cell, values, shape[0] * shape[1])
         return np.asarray(sums, dtype=np.float64).reshape(shape)
+
+
+@dataclass(frozen=True)
+class _Likely:
+    """The inverse of most of the covariance (the matrix inversion lemma)."""
+
+    inverse: Floats
+    """[blocks, size, size]"""
+    place: Integers
+    """[n]: block · size + place in it."""
+    dense: Floats
+    """[blocks, D]"""
+    factors: Floats
+    """[blocks, size, R]"""
+    images: Floats
+    """[blocks, size, R]: the inverses times the factors."""
+    core: tuple[Floats, bool]
+    """Factorised, [D · R, D · R]."""
+
+    def solve(self, values: Floats) -> Floats:
+        """Return the inverse times a vector, [n]."""
+        padded = np.zeros(self.inverse.shape[:2])
+        padded.reshape(-1)[self.place] = values
+        alone = (self.inverse @ padded[:, :, None])[:, :, 0]
+        folded = (self.factors.transpose(0, 2, 1) @ alone[:, :, None])[:, :, 0]
+        smooth = scipy.linalg.cho_solve(self.core, (self.dense.T @ folded).reshape(-1))
+        back = self.dense @ smooth.reshape(self.dense.shape[1], -1)
+        alone -= (self.images @ back[:, :, None])[:, :, 0]
+        return np.asarray(alone.reshape(-1)[self.place])
 
 
 def interaction_to_onnx(

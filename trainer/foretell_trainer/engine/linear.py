@@ -7,7 +7,7 @@ the smaller the fewer rows it has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -93,18 +93,20 @@ def fit_linear(inputs: Inputs, target: Floats, layout: Layout) -> LinearModel:
 
     Outliers are weighted down in a second pass, not dropped.
     """
-    design, penalties = design_matrix(inputs, layout)
     centre = float(np.median(target))
     if layout.solver == "sgd":
-        return _unpacked(descend(design, target - centre), centre, layout, inputs)
+        return unpacked(
+            descend(design_matrix(inputs, layout), target - centre), centre, layout, inputs
+        )
+    columns = columns_of_base(inputs, layout)
     weights = np.ones(len(target))
-    solution = np.zeros(design.shape[1])
+    solution = np.zeros(len(columns.penalties))
     for _ in range(2):
-        solution = _solve(design, target - centre, weights, penalties)
-        residual = np.abs(target - centre - design @ solution)
+        solution = _solve(columns, target - centre, weights)
+        residual = np.abs(target - centre - columns.times(solution))
         limit = _OUTLIER * max(1.4826 * float(np.median(residual)), 1e-9)
         weights = np.minimum(1.0, limit / np.maximum(residual, 1e-12))
-    return _unpacked(solution, centre, layout, inputs)
+    return unpacked(solution, centre, layout, inputs)
 
 
 def fit_layout(
@@ -126,6 +128,7 @@ def base_to_onnx(
     side; None when there are no categories. A node costs a single row more than its arithmetic,
     so everything that is looked up by a category comes from one table.
     """
+    models = _alike(models)
     layout = models[0].layout
     parts = [inputs.standard, inputs.clipped]
     if len(layout.missing):
@@ -149,6 +152,18 @@ def base_to_onnx(
     total = graph.add("Add", total, graph.sum_columns(terms))
     effects = terms if not order else graph.columns(looked_up, np.arange(count))
     return total, _metric_by_metric(graph, effects, count * len(models))
+
+
+def _alike(models: Sequence[LinearModel]) -> list[LinearModel]:
+    """Return the same models with all the slopes that any of them has."""
+    every = tuple(dict.fromkeys(slope for model in models for slope in model.layout.slopes))
+    found = []
+    for model in models:
+        own = dict(zip(model.layout.slopes, model.slopes, strict=True))
+        none = {slope: np.zeros(model.layout.sizes[slope[0]] + 1) for slope in every}
+        slopes = tuple({**none, **own}[slope] for slope in every)
+        found.append(replace(model, layout=replace(model.layout, slopes=every), slopes=slopes))
+    return found
 
 
 def _look_up(
@@ -198,15 +213,55 @@ def _dense(inputs: Inputs, layout: Layout) -> Floats:
     return np.hstack([inputs.standard, inputs.clipped, indicators])
 
 
-def design_matrix(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matrix, Floats]:
-    """Return what the base's weights are multiplied with, sparse [n, K], and penalties [K].
+@dataclass(frozen=True)
+class Columns:
+    """What weights are multiplied with: [n, K], of which the first are dense."""
 
-    The first column is 1.
-    """
+    dense: Floats
+    """[n, k]; the first column is 1."""
+    sparse: scipy.sparse.csr_matrix
+    """[n, K - k]: one-hot, and multiples of it."""
+    penalties: Floats
+    """[K]"""
+
+    def times(self, weights: Floats) -> Floats:
+        """Return the product with weights [K], [n]."""
+        width = self.dense.shape[1]
+        return np.asarray(self.dense @ weights[:width] + self.sparse @ weights[width:])
+
+    def transposed_times(self, values: Floats) -> Floats:
+        """Return the product of the transpose with values [n], [K]."""
+        return np.concatenate([self.dense.T @ values, self.sparse.T @ values])
+
+    def gram(self, weights: Floats, other: Columns | None = None) -> Floats:
+        """Return the product of the transpose, weights [n] and other columns, [K, K']."""
+        other = self if other is None else other
+        right = weights[:, None] * other.dense
+        scaled = scipy.sparse.diags(weights) @ self.sparse
+        upper = self.dense.T @ right
+        crossed = np.asarray(self.sparse.T @ right)
+        back = np.asarray(other.sparse.T @ (weights[:, None] * self.dense)).T
+        return np.block([[upper, back], [crossed, (scaled.T @ other.sparse).toarray()]])
+
+    def used(self) -> Integers:
+        """Return the columns that are not 0 in every row."""
+        # Names that only the catalog knows, or another fold, have columns of zeros: no effect.
+        width = self.dense.shape[1]
+        return np.append(np.arange(width), width + np.flatnonzero(self.sparse.getnnz(axis=0)))
+
+    def take(self, columns: Integers) -> Columns:
+        """Return some of the columns, with all of the dense ones first."""
+        width = self.dense.shape[1]
+        kept = columns[columns >= width] - width
+        return Columns(self.dense, self.sparse[:, kept], self.penalties[columns])
+
+
+def columns_of_base(inputs: Inputs, layout: Layout) -> Columns:
+    """Return the base's columns and penalties."""
     n = len(inputs)
     dense = _dense(inputs, layout)
-    parts = [scipy.sparse.csr_matrix(np.ones((n, 1))), scipy.sparse.csr_matrix(dense)]
     penalties = [np.full(1, 1e-6), np.full(dense.shape[1], _NUMBER_PENALTY)]
+    parts = [scipy.sparse.csr_matrix((n, 0))]
     codes = inputs.codes.copy()
     codes[:, list(layout.muted)] = -1
     for category, size in enumerate(layout.sizes):
@@ -216,8 +271,17 @@ def design_matrix(inputs: Inputs, layout: Layout) -> tuple[scipy.sparse.csr_matr
         along = layout.along(inputs, number, power)
         parts.append(_one_hot(codes[:, category], along, layout.sizes[category]))
         penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
-    all_penalties = layout.strength * np.concatenate(penalties)
-    return scipy.sparse.hstack(parts, format="csr"), all_penalties
+    return Columns(
+        np.hstack([np.ones((n, 1)), dense]),
+        scipy.sparse.hstack(parts, format="csr"),
+        layout.strength * np.concatenate(penalties),
+    )
+
+
+def design_matrix(inputs: Inputs, layout: Layout) -> scipy.sparse.csr_matrix:
+    """Return what the base's weights are multiplied with, sparse [n, K]; the first column is 1."""
+    columns = columns_of_base(inputs, layout)
+    return scipy.sparse.hstack([columns.dense, columns.sparse], format="csr")
 
 
 def _one_hot(codes: Integers, values: Floats, size: int) -> scipy.sparse.csr_matrix:
@@ -225,25 +289,32 @@ def _one_hot(codes: Integers, values: Floats, size: int) -> scipy.sparse.csr_mat
     return scipy.sparse.csr_matrix((values[known], (known, codes[known])), shape=(len(codes), size))
 
 
-def _solve(
-    design: scipy.sparse.csr_matrix, target: Floats, weights: Floats, penalties: Floats
-) -> Floats:
-    solution = np.zeros(design.shape[1])
-    # Names that only the catalog knows, or another fold, have columns of zeros: no effect.
-    used = np.flatnonzero(design.getnnz(axis=0))
-    design = design[:, used] if len(used) < len(solution) else design
-    weighted = scipy.sparse.diags(weights) @ design
-    gram = (design.T @ weighted).tocsr() + scipy.sparse.diags(penalties[used])
-    right = weighted.T @ target
+def _solve(columns: Columns, target: Floats, weights: Floats) -> Floats:
+    solution = np.zeros(len(columns.penalties))
+    used = columns.used()
+    columns = columns.take(used)
+    right = columns.transposed_times(weights * target)
     if len(used) <= _DENSE_LIMIT:
-        solution[used] = scipy.linalg.solve(gram.toarray(), right, assume_a="pos")
+        gram = columns.gram(weights)
+        gram[np.diag_indices_from(gram)] += columns.penalties
+        solution[used] = scipy.linalg.solve(gram, right, assume_a="pos")
         return solution
-    scaling = scipy.sparse.diags(1 / gram.diagonal())
-    solution[used], _ = scipy.sparse.linalg.cg(gram, right, rtol=1e-8, maxiter=2000, M=scaling)
+
+    def image(values: Floats) -> Floats:
+        own = columns.transposed_times(weights * columns.times(values))
+        return own + columns.penalties * values
+
+    squares = columns.sparse.multiply(columns.sparse).T @ weights
+    diagonal = np.append((columns.dense**2).T @ weights, squares) + columns.penalties
+    size = len(used)
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=image)
+    scaling = scipy.sparse.diags(1 / diagonal)
+    solution[used], _ = scipy.sparse.linalg.cg(operator, right, rtol=1e-8, maxiter=2000, M=scaling)
     return solution
 
 
-def _unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) -> LinearModel:
+def unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) -> LinearModel:
+    """Return the model of weights [K] for `columns_of_base`, around a centre."""
     width = inputs.standard.shape[1] + inputs.clipped.shape[1] + len(layout.missing)
     sizes = [1, width, *layout.sizes, *(layout.sizes[c] for c, *_ in layout.slopes)]
     intercept, weights, *tables = np.split(solution, np.cumsum(sizes)[:-1])

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foretell.errors import Cancelled
-from foretell_trainer.engine.folds import grouped_folds, random_folds
+from foretell_trainer.engine.floors import Parts, fit_parts
 from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Integers
-from foretell_trainer.engine.interaction import Interaction, Plan, fit_interaction
+from foretell_trainer.engine.interaction import Bend, Interaction, Plan, fit_interaction
 from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
@@ -23,9 +23,6 @@ _MASKED_SHARE = 0.3
 _FEWEST_ROWS = 20
 """With fewer rows the base stands alone: trees would learn the noise, or refuse to grow."""
 
-_TURNS = 4
-"""In how many turns rows are left out to tell the trees what base and interactions leave."""
-
 
 @dataclass(frozen=True)
 class Location:
@@ -33,23 +30,23 @@ class Location:
 
     inputs: InputMap
     base: LinearModel
-    interaction: Interaction | None
-    trees: Trees | None
+    interaction: Interaction | None = None
+    parts: Parts | None = None
+    floor: LinearModel | None = None
+    """The second part of the base, where it has two."""
+    trees: Trees | None = None
 
     def untreed(self, inputs: Inputs) -> Floats:
         """Return what base and interaction say of each row, [n]."""
-        base = self.base.predict(inputs)
-        return base if self.interaction is None else base + self.interaction.predict(inputs)
+        return self._so_far(inputs)[0]
 
     def features(self, inputs: Inputs) -> Singles:
         """Return what the trees see, float32: numbers, location so far, interaction, effects.
 
         [n, F + 1 + C], and one column more where there is an interaction.
         """
-        columns = [self.base.predict(inputs)]
-        if self.interaction is not None:
-            own = self.interaction.predict(inputs)
-            columns = [columns[0] + own, own]
+        found, own = self._so_far(inputs)
+        columns = [found] if own is None else [found, own]
         parts = [self.inputs.for_trees(inputs), *(c[:, None] for c in columns)]
         return np.hstack([*parts, self.base.effects_of(inputs.codes)]).astype(np.float32)
 
@@ -58,6 +55,31 @@ class Location:
         found = self.untreed(inputs)
         return found if self.trees is None else found + self.trees.predict(self.features(inputs))
 
+    def bend(self, inputs: Inputs) -> Bend:
+        """Return how what is added to the base of these rows changes their location."""
+        base = self.base.predict(inputs)
+        parts, floor = self.parts, self._floor(inputs)
+
+        def bent(added: Floats) -> tuple[Floats, Floats]:
+            work = base + added
+            if parts is None or floor is None:
+                return work, np.ones(len(work))
+            return parts.combine(work, floor), parts.share(work, floor)
+
+        return bent
+
+    def _so_far(self, inputs: Inputs) -> tuple[Floats, Floats | None]:
+        own = None if self.interaction is None else self.interaction.predict(inputs)
+        work = self.base.predict(inputs)
+        work = work if own is None else work + own
+        floor = self._floor(inputs)
+        if self.parts is None or floor is None:
+            return work, own
+        return self.parts.combine(work, floor), own
+
+    def _floor(self, inputs: Inputs) -> Floats | None:
+        return None if self.floor is None else self.floor.predict(inputs)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -65,11 +87,10 @@ class Recipe:
 
     inputs: InputMap
     layout: Layout
+    parts: Parts | None
     plan: Plan | None
     maskable: tuple[int, ...]
     """The ids that the trees see masked in some rows."""
-    pair: tuple[int, ...] = ()
-    """The categories that name a subject in a setting."""
     seed: int = 0
 
     def bare(
@@ -78,17 +99,33 @@ class Recipe:
         """Fit the location without trees. Raises Cancelled."""
         if should_stop():
             raise Cancelled
-        base = fit_linear(inputs, target, self.layout)
-        found = Location(self.inputs, base, None, None)
+        if self.parts is None:
+            found = Location(self.inputs, fit_linear(inputs, target, self.layout))
+        else:
+            two = fit_parts(inputs, target, self.parts, should_stop)
+            found = Location(self.inputs, two.work, parts=self.parts, floor=two.floor)
         if self.plan is None:
             return found
-        left = target - base.predict(inputs)
-        return replace(found, interaction=fit_interaction(self.plan, inputs, left, should_stop))
+        bend = found.bend(inputs)
+        return replace(
+            found, interaction=fit_interaction(self.plan, inputs, target, bend, should_stop)
+        )
+
+    def within(self, standard: Floats) -> Recipe:
+        """Return the same for fits to rows whose numbers [n, F] are all that is known."""
+        ends = {"lowest": standard.min(axis=0), "highest": standard.max(axis=0)}
+        parts = self.parts and replace(
+            self.parts,
+            work=replace(self.parts.work, **ends),
+            floor=replace(self.parts.floor, **ends),
+            start=None,
+        )
+        return replace(self, layout=replace(self.layout, **ends), parts=parts)
 
 
 @dataclass(frozen=True)
 class TreeRows:
-    """What the trees learn from; r rows, some of them twice: once with an id masked."""
+    """What the trees learn from; r rows, some of them several times: as if less were known."""
 
     row: Integers
     masked: Flags
@@ -97,46 +134,16 @@ class TreeRows:
 
     def of(self, kept: Flags) -> TreeRows:
         """Return those that were made of the kept rows, a mask over all rows."""
-        return self._take(kept[self.row])
+        return self.take(kept[self.row])
 
     @property
     def unmasked(self) -> TreeRows:
         """Those with all of their ids."""
-        return self._take(~self.masked)
+        return self.take(~self.masked)
 
-    def _take(self, use: Flags) -> TreeRows:
+    def take(self, use: Flags | Integers) -> TreeRows:
+        """Return some of them."""
         return TreeRows(self.row[use], self.masked[use], self.features[use], self.residual[use])
-
-
-def tree_rows(
-    recipe: Recipe, inputs: Inputs, target: Floats, should_stop: Callable[[], bool]
-) -> TreeRows:
-    """Return the trees' rows for all of the given ones. Raises Cancelled.
-
-    Interactions know the rows that they were fitted to too well to tell the trees what they
-    leave. So each row is left out in one turn, alone or with all of its pair, and described by
-    what the others say of it (stacking: Wolpert, Neural Networks 1992).
-    """
-    if recipe.plan is None:
-        bare = recipe.bare(inputs, target, should_stop)
-        return _described(bare, recipe, inputs, target, np.arange(len(inputs)))
-    rng = np.random.default_rng(recipe.seed)
-    n = len(inputs)
-    pairs = np.unique(inputs.codes[:, list(recipe.pair)], axis=0, return_inverse=True)[1]
-    ways = (random_folds(n, _TURNS, rng), grouped_folds(pairs.reshape(-1), _TURNS, rng))
-    way = rng.integers(0, 2, n)
-    parts = []
-    for number, folds in enumerate(ways):
-        for turn in range(_TURNS):
-            out = folds == turn
-            mine = np.flatnonzero(out & (way == number))
-            if len(mine) == 0:
-                continue
-            bare = recipe.bare(inputs.take(~out), target[~out], should_stop)
-            forgotten = inputs.with_codes(known_codes(inputs.codes, inputs.codes[~out]))
-            parts.append(_described(bare, recipe, forgotten, target, mine))
-    names = ("row", "masked", "features", "residual")
-    return TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def with_trees(
@@ -157,8 +164,8 @@ def choose_rounds(
     settings: TreeSettings,
     folds: Integers,
     should_stop: Callable[[], bool],
-) -> tuple[TreeSettings, float]:
-    """Return the settings with the rounds that err least on held-out rows, and the error.
+) -> TreeSettings:
+    """Return the settings with the rounds that err least on held-out rows.
 
     `stacked` are the trees' rows where they are out of fold already. Few rows are held out in
     three turns, whose errors are averaged: one turn is a lottery.
@@ -168,14 +175,14 @@ def choose_rounds(
     for fold in range(3 if few else 1):
         kept, held = folds != fold, np.flatnonzero(folds == fold)
         if kept.sum() < _FEWEST_ROWS or len(held) < 5:
-            return replace(settings, rounds=0), np.inf
+            return replace(settings, rounds=0)
         if stacked is not None:
             rows, others = stacked.of(kept), stacked.of(~kept).unmasked
         else:
             part = inputs.take(kept)
             bare = recipe.bare(part, target[kept], should_stop)
-            rows = _described(bare, recipe, part, target[kept], np.arange(len(part)))
-            others = _described(bare, recipe, inputs, target, held).unmasked
+            rows = described(bare, recipe, part, target[kept], np.arange(len(part)))
+            others = described(bare, recipe, inputs, target, held).unmasked
         curve = held_out_errors(
             rows.features,
             rows.residual,
@@ -186,7 +193,7 @@ def choose_rounds(
         )
         curves.append(curve)
     errors = np.mean(curves, axis=0)
-    return replace(settings, rounds=int(errors.argmin()) + 1), float(errors.min())
+    return replace(settings, rounds=int(errors.argmin()) + 1)
 
 
 def known_codes(codes: Integers, kept: Integers) -> Integers:
@@ -197,7 +204,7 @@ def known_codes(codes: Integers, kept: Integers) -> Integers:
     return np.column_stack(columns) if columns else codes
 
 
-def _described(
+def described(
     bare: Location, recipe: Recipe, inputs: Inputs, target: Floats, rows: Integers
 ) -> TreeRows:
     """Return the trees' rows: all, and a share of them again with one id masked.

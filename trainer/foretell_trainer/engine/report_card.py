@@ -13,7 +13,8 @@ import numpy as np
 from foretell.forecast import Forecasts, QuantileTables
 from foretell_trainer.engine.calibration import LEVELS, quantile_tables
 from foretell_trainer.engine.evaluation import compare
-from foretell_trainer.engine.fitting import Fitted, FittedMetric
+from foretell_trainer.engine.fitting import Fitted
+from foretell_trainer.engine.metric import FittedMetric
 
 
 def report_card(fitted: Fitted) -> dict[str, Any]:

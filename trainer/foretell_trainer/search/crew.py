@@ -27,7 +27,7 @@ from foretell.errors import Cancelled, ForetellError
 from foretell.logs import get_logger
 from foretell.schema import Schema
 from foretell_trainer.attendance import present
-from foretell_trainer.engine.fitting import FitSettings
+from foretell_trainer.engine.training_set import FitSettings
 from foretell_trainer.readers import file_sha256
 from foretell_trainer.search.trials import Bar, Ground, Result, Tuned, run_trial
 from foretell_trainer.snapshot import Snapshot, read_snapshot

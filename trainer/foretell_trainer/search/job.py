@@ -12,7 +12,7 @@ import redis
 from foretell.catalog import CatalogTable
 from foretell.celery_settings import make_app
 from foretell.schema import Schema
-from foretell_trainer.engine.fitting import FitSettings, Progress
+from foretell_trainer.engine.training_set import FitSettings, Progress
 from foretell_trainer.search.budget import Budget, Verdict
 from foretell_trainer.search.crew import Crew, crew
 from foretell_trainer.search.search import search

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from foretell.errors import Cancelled, ForetellError
-from foretell_trainer.engine.fitting import Progress
+from foretell_trainer.engine.training_set import Progress
 from foretell_trainer.search.budget import Budget, Verdict, gain_of
 from foretell_trainer.search.study import Study
 from foretell_trainer.search.trials import Bar, Ground, Result, Tuned, run_trial

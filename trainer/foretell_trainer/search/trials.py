@@ -19,8 +19,9 @@ from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
 from foretell_trainer.engine.families import family_of
-from foretell_trainer.engine.fitting import FitSettings, TrainingSet, left_out_errors
+from foretell_trainer.engine.fitting import left_out_errors
 from foretell_trainer.engine.links import derived_metrics
+from foretell_trainer.engine.training_set import FitSettings, TrainingSet
 from foretell_trainer.snapshot import Columns
 from foretell_trainer.training import prepare
 

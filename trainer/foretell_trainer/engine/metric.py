@@ -1,0 +1,451 @@
+"""One metric's fit: what is left out, the location, the scale, and tables calibrated on the rest.
+
+Each row is left out in several ways: alone, with its pair, with all of an id's rows, and with all
+but a few. Without it, base and interaction are fitted once per fold; the trees learn from what
+these leave of rows that were left out (stacking: Wolpert, Neural Networks 1992), and are left out
+in turn themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell_trainer.engine.calibration import LEVELS, quantile_tables
+from foretell_trainer.engine.families import family_of
+from foretell_trainer.engine.floors import choose_parts, fit_parts, parts_for
+from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
+from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
+from foretell_trainer.engine.interaction import FEWEST_ROWS
+from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
+from foretell_trainer.engine.location import (
+    FEW_ROWS,
+    Location,
+    Recipe,
+    TreeRows,
+    choose_rounds,
+    described,
+    known_codes,
+    with_trees,
+)
+from foretell_trainer.engine.scale import WIDENING, Scale, fit_scale, scale_features, widening_for
+from foretell_trainer.engine.seen import choose_anchors, count_groups
+from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet
+from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
+
+Tell = Callable[[str, float, dict[str, float]], None]
+"""Called with the stage, the fraction done of this metric in [0, 1], and numbers so far."""
+
+_FEWEST_STEPS = 3
+_FEWEST_FOR_PARTS = 100
+_SCALE_ROWS = 40_000
+_SCALE_FOLDS = 4
+_TREE_ROWS = 40_000
+_LARGE = 100_000
+_STRENGTHS = (10.0, 1.0, 0.1)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Every row's residual in every kind of fold that left it out; r = kinds · rows at most."""
+
+    row: Integers
+    kind: Integers
+    location: Floats
+    residual: Floats
+    features: Singles
+    table: Integers
+
+
+@dataclass(frozen=True)
+class FittedMetric:
+    """Location, scale and quantile tables of one metric."""
+
+    metric: int
+    unit: float
+    """What the models' numbers are multiples of; 1 for metrics on a log scale."""
+    location: Location
+    scale: Scale
+    tables: Floats
+    """[T, Q]"""
+    rounds: int
+    rows: int
+    out_of_fold: OutOfFold
+    standardised: Floats
+    """[r]: out-of-fold residuals over out-of-fold scales."""
+    kinds: tuple[FoldKind, ...]
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """What base and interaction, fitted to the other rows, say of those of one fold."""
+
+    kind: int
+    out: Flags
+    """[n]: the rows of the fold."""
+    inputs: Inputs
+    """Of those rows, with what the others do not have as unknown."""
+    bare: Location
+    rows: TreeRows
+    features: Singles
+    """What the scale sees."""
+    table: Integers
+
+
+class MetricFit:
+    """The fit of one metric; a class so that its steps share what they all need."""
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        metric: int,
+        rows: Integers,
+        kinds: Sequence[FoldKind],
+        settings: FitSettings,
+        progress: Tell,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.training = training
+        self.metric = metric
+        self.rows = rows
+        self.kinds = kinds
+        self.settings = settings
+        self.family = family_of(settings.family)
+        self.progress = progress
+        self.should_stop = should_stop
+        self.inputs = training.inputs.take(rows)
+        values = training.metrics[rows, metric]
+        self.log = training.schema.metrics[metric].scale == "log"
+        self.unit = 1.0 if self.log else float(np.std(values)) or 1.0
+        self.target = np.log(values) if self.log else values / self.unit
+        self.plan = training.plan if self.family.learner and len(rows) >= FEWEST_ROWS else None
+        self._grown: dict[bytes, Trees | None] = {}
+
+    def fit(self) -> FittedMetric:
+        """Fit location and scale on all rows, and calibrate them on out-of-fold residuals."""
+        location, trees = self._fitted_location()
+        pooled = self._out_of_fold(trees)
+        self.progress("calibrating", 0.8, _accuracy(pooled, log=self.log))
+        scale = self._scale(pooled, np.ones(len(pooled.row), bool))
+        standardised = self._standardised(pooled)
+        counts = count_groups(self.training.schema, self.training.sizes, self.inputs.codes)
+        tables = quantile_tables(standardised, pooled.table, len(counts.table_names))
+        self.progress("extrapolating", 0.9, {})
+        scale = replace(
+            scale,
+            widening=self._widening(trees, scale, tables[0]),
+            drift=_drift(location, self.training.extrapolated),
+        )
+        return FittedMetric(
+            metric=self.metric,
+            unit=self.unit,
+            location=location,
+            scale=scale,
+            tables=tables,
+            rounds=trees.rounds,
+            rows=len(self.rows),
+            out_of_fold=pooled,
+            standardised=standardised,
+            kinds=tuple(self.kinds),
+        )
+
+    def location(self) -> Location:
+        """Fit the location alone."""
+        return self._fitted_location()[0]
+
+    def left_out_errors(self) -> Iterator[tuple[str, Floats]]:
+        """Yield each fold's kind and the absolute errors of its rows, few-shot folds left out."""
+        trees = self._trees
+        for left in self._left_out:
+            kind = self.kinds[left.kind]
+            if not kind.few:
+                yield kind.name, np.abs(self._residual(left, trees))
+
+    def _fitted_location(self) -> tuple[Location, TreeSettings]:
+        self.progress("leaving out rows of", 0.0, {})
+        trees = self._trees
+        self.progress("fitting", 0.5, {"rounds": trees.rounds})
+        bare = self._recipe.bare(self.inputs, self.target, self.should_stop)
+        return self._with_trees(bare, np.ones(len(self.rows), bool), trees), trees
+
+    @cached_property
+    def _layout(self) -> Layout:
+        training = self.training
+        layout = fit_layout(training.sizes, training.inputs, training.ids, training.extrapolated)
+        # Of few rows, the effect of an id in the base says more than what it shares with others.
+        muted = (self.plan.subject,) if self.plan and len(self.rows) >= FEW_ROWS else ()
+        return replace(layout, solver=self.family.base, muted=muted)
+
+    @cached_property
+    def _recipe(self) -> Recipe:
+        training, parts = self.training, None
+        layout = replace(self._layout, strength=self._strength())
+        if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
+            found = choose_parts(
+                self.inputs, self.target, layout, self.settings.seed, self.should_stop
+            )
+            if found is not None:
+                parts = parts_for(layout, found.sign)
+                two = fit_parts(self.inputs, self.target, parts, self.should_stop)
+                parts = replace(parts, start=two.weights)
+        return Recipe(
+            inputs=training.input_map,
+            layout=layout,
+            parts=parts,
+            plan=self.plan,
+            maskable=training.maskable,
+            seed=self.settings.seed,
+        )
+
+    def _strength(self) -> float:
+        """Return the strength of the base's penalties that errs least on held-out rows."""
+        n = len(self.rows)
+        if "strength" in self.settings.tuned:
+            return self.settings.tuned["strength"]
+        # Many rows outweigh the penalties, and trying several costs seconds. Of several settings,
+        # what is best for rows at random is not what is best for pairs that are new.
+        if n >= FEW_ROWS or self.plan is not None or self.family.learner is None:
+            return self._layout.strength
+        folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
+
+        def error(strength: float) -> float:
+            layout = replace(self._layout, strength=strength)
+            errors = []
+            for fold in range(3):
+                kept, out = self.inputs.take(folds != fold), self.inputs.take(folds == fold)
+                base = fit_linear(kept, self.target[folds != fold], layout)
+                errors.append(np.abs(self.target[folds == fold] - base.predict(out)).mean())
+            return float(np.mean(errors))
+
+        return min(_STRENGTHS, key=error)
+
+    @cached_property
+    def _trees(self) -> TreeSettings:
+        """The settings of the trees, with the rounds that err least on held-out rows."""
+        settings = self._tree_settings()
+        if settings.rounds == 0:
+            return settings
+        folds = random_folds(len(self.rows), 6, np.random.default_rng(self.settings.seed + 1))
+        return choose_rounds(
+            self._recipe,
+            self.inputs,
+            self.target,
+            self._stacked,
+            settings,
+            folds,
+            self.should_stop,
+        )
+
+    def _tree_settings(self) -> TreeSettings:
+        n, width = len(self.rows), self.inputs.standard.shape[1]
+        few = n < FEW_ROWS
+        default = TreeSettings(
+            rounds=0 if self.family.learner is None else self.settings.most_rounds,
+            learner=self.family.learner or "lightgbm",
+            leaves=int(np.clip(n // 25, 4, 31)),
+            learning_rate=0.05 if few or self.plan is None else 0.1,
+            smallest_leaf=3 if few else 5,
+            leaf_penalty=0.0 if few else 1.0,
+            column_share=0.8 if width < 40 else 0.4,
+            seed=self.settings.seed,
+            # Threads cost more than they bring where a round takes less than a millisecond.
+            threads=1 if n * width < _LARGE else self.settings.threads,
+        )
+        whole = ("leaves", "smallest_leaf")
+        found = self.settings.tuned.items()
+        tuned: dict[str, Any] = {k: int(v) if k in whole else v for k, v in found}
+        tuned.pop("strength", None)
+        return replace(default, **tuned)
+
+    @cached_property
+    def _left_out(self) -> list[_LeftOut]:
+        """What is said of each fold's rows without them, for all kinds of folds."""
+        total = sum(kind.count for kind in self.kinds)
+        found: list[_LeftOut] = []
+        for number, kind in enumerate(self.kinds):
+            for fold in range(kind.count):
+                self.progress("leaving out rows of", 0.5 * len(found) / total, {})
+                found.append(self._leave_out(number, kind.fold == fold, self._recipe))
+        return found
+
+    def _leave_out(self, kind: int, out: Flags, recipe: Recipe) -> _LeftOut:
+        kept = self.inputs.take(~out)
+        bare = recipe.bare(kept, self.target[~out], self.should_stop)
+        codes = known_codes(self.inputs.codes[out], kept.codes)
+        left = self.inputs.take(out).with_codes(codes)
+        counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
+        # As many as the whole would have: or the counts of large groups would tell the kind of
+        # fold, and the scale would take every row that is asked later for a warm one.
+        seen = counts.rows(codes) * (len(out) / len(kept))
+        distance = choose_anchors(kept.standard, self.settings.seed).distance(left.standard)
+        rows = np.flatnonzero(out)
+        features = bare.features(left)
+        less = np.full(len(rows), self.kinds[kind].member >= 0)
+        residual = self.target[out] - bare.untreed(left)
+        return _LeftOut(
+            kind=kind,
+            out=out,
+            inputs=left,
+            bare=bare,
+            rows=TreeRows(rows, less, features, residual),
+            features=scale_features(features, seen, distance),
+            table=counts.table(seen),
+        )
+
+    @cached_property
+    def _stacked(self) -> TreeRows | None:
+        """The trees' rows out of fold, of several kinds of folds; None without interactions.
+
+        Interactions know the rows that they were fitted to too well to tell the trees what they
+        leave. A base alone does not.
+        """
+        if self.plan is None:
+            return None
+        parts = [left.rows for left in self._left_out if not self.kinds[left.kind].few]
+        names = ("row", "masked", "features", "residual")
+        joined = TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+        if len(joined.row) <= _TREE_ROWS:
+            return joined
+        rng = np.random.default_rng(self.settings.seed)
+        return joined.take(np.sort(rng.permutation(len(joined.row))[:_TREE_ROWS]))
+
+    def _with_trees(self, bare: Location, kept: Flags, settings: TreeSettings) -> Location:
+        """Grow the trees of a location that was fitted to the kept rows."""
+        if settings.rounds == 0:
+            return bare
+        if self._stacked is not None:
+            key = kept.tobytes()
+            if key not in self._grown:
+                rows = self._stacked.of(kept)
+                self._grown[key] = with_trees(bare, rows, settings, self.should_stop).trees
+            return replace(bare, trees=self._grown[key])
+        inputs = self.inputs.take(kept)
+        rows = described(bare, self._recipe, inputs, self.target[kept], np.arange(len(inputs)))
+        return with_trees(bare, rows, settings, self.should_stop)
+
+    def _residual(self, left: _LeftOut, trees: TreeSettings) -> Floats:
+        """Return what is left of the rows of one fold by a location without them."""
+        kind = self.kinds[left.kind]
+        out = left.out
+        if self._stacked is not None and kind.whole is not None:
+            # What a few rows of an id tell the trees is next to nothing, and a fit costs seconds.
+            out = kind.whole == kind.whole[np.flatnonzero(out)[0]]
+        location = self._with_trees(left.bare, ~out, trees)
+        if location.trees is None:
+            return left.rows.residual
+        return left.rows.residual - location.trees.predict(left.rows.features)
+
+    def _out_of_fold(self, trees: TreeSettings) -> OutOfFold:
+        parts: list[OutOfFold] = []
+        for left in self._left_out:
+            self.progress("folds of", 0.6 + 0.2 * len(parts) / len(self._left_out), {})
+            residual = self._residual(left, trees)
+            parts.append(
+                OutOfFold(
+                    row=left.rows.row,
+                    kind=np.full(len(residual), left.kind),
+                    location=self.target[left.out] - residual,
+                    residual=residual,
+                    features=left.features,
+                    table=left.table,
+                )
+            )
+        names = ("row", "kind", "location", "residual", "features", "table")
+        return OutOfFold(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+    def _scale(self, pooled: OutOfFold, use: NDArray[np.bool_]) -> Scale:
+        chosen = np.flatnonzero(use)
+        if len(chosen) > _SCALE_ROWS:
+            rng = np.random.default_rng(self.settings.seed)
+            chosen = np.sort(rng.choice(chosen, _SCALE_ROWS, replace=False))
+        return fit_scale(
+            pooled.features[chosen],
+            pooled.residual[chosen],
+            repeats=len(self.kinds),
+            seed=self.settings.seed,
+            should_stop=self.should_stop,
+        )
+
+    def _standardised(self, pooled: OutOfFold) -> Floats:
+        """Return residuals over scales that were fitted without what was left out, [r]."""
+        result = np.zeros(len(pooled.row))
+        beyond = self.inputs.beyond[pooled.row]
+        pairs = self._apart()
+        known: dict[tuple[int, int], Scale] = {}
+        for number, kind in enumerate(self.kinds):
+            # An id's rows go astray together: its scale must not have seen any of them.
+            by_id = kind.member >= 0
+            folds = kind.whole if kind.whole is not None else kind.fold if by_id else pairs
+            of_kind = pooled.kind == number
+            for fold in np.unique(folds[pooled.row[of_kind]]).tolist():
+                key = (kind.member if by_id else -1, fold)
+                if key not in known:
+                    known[key] = self._scale(pooled, folds[pooled.row] != fold)
+                mine = of_kind & (folds[pooled.row] == fold)
+                sizes = known[key].predict(pooled.features[mine], beyond[mine])
+                result[mine] = pooled.residual[mine] / sizes
+        return result
+
+    def _apart(self) -> Integers:
+        """Return which rows the scale leaves out together where no id is left out, [n]."""
+        rng = np.random.default_rng(self.settings.seed)
+        pair = list(self.training.pair)
+        keys = np.unique(self.inputs.codes[:, pair], axis=0, return_inverse=True)[1].reshape(-1)
+        if keys.max(initial=0) < _SCALE_FOLDS * FEW_LEVELS:
+            return random_folds(len(self.rows), _SCALE_FOLDS, rng)
+        return grouped_folds(keys, _SCALE_FOLDS, rng)
+
+    def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> float:
+        """Return by how much the scale must grow beyond the data, tried on its upper end.
+
+        For each extrapolated number a model is fitted to the rows below, and asked for those
+        above: what it misses them by is what the real model may miss beyond all data.
+        """
+        found = [WIDENING]
+        ends = (float(np.interp(0.05, LEVELS, table)), float(np.interp(0.95, LEVELS, table)))
+        for number in self.training.extrapolated:
+            values = self.inputs.standard[:, number]
+            out = _upper_end(values, self.inputs.missing[:, number])
+            if out is None:
+                continue
+            kept = self.inputs.standard[~out]
+            left = self._leave_out(0, out, self._recipe.within(kept))
+            residual = self._residual(left, trees)
+            excess = values[out] - kept[:, number].max()
+            sizes = scale.predict(left.features, np.zeros((len(excess), kept.shape[1])))
+            found.append(widening_for(residual, sizes, excess, ends))
+        return max(found)
+
+
+def _drift(location: Location, extrapolated: Sequence[int]) -> Floats:
+    """Return, per number, what its trend beyond the data would change, were it not held, [F]."""
+    inputs, weights = location.inputs, location.base.weights
+    width, logs = len(inputs.mean), len(inputs.log_columns)
+    slopes = weights[:width].copy()
+    slopes[inputs.log_columns] += weights[width : width + logs] * inputs.tangent
+    slopes[list(extrapolated)] = 0.0
+    return np.abs(slopes)
+
+
+def _upper_end(values: Floats, missing: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the upper quarter or so of the rows, None where there is too little below or in it."""
+    known = values[~missing]
+    if len(known) < FEW_LEVELS or len(np.unique(known)) < _FEWEST_STEPS:
+        return None
+    cut = float(np.quantile(known, 0.75))
+    out = ~missing & ((values > cut) if (known > cut).any() else (values == cut))
+    enough = out.sum() >= FEW_LEVELS and len(np.unique(known[known <= cut])) >= _FEWEST_STEPS - 1
+    return out if enough else None
+
+
+def _accuracy(pooled: OutOfFold, *, log: bool) -> dict[str, float]:
+    random = pooled.kind == 0
+    residual, predicted = pooled.residual[random], pooled.location[random]
+    actual = np.maximum(np.abs(predicted + residual), 1e-300)
+    errors = np.abs(np.expm1(-residual)) if log else np.abs(residual) / actual
+    return {"median_ape": float(np.median(errors))}
