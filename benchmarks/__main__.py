@@ -94,6 +94,14 @@ BENCHMARKS = (
         quick=("--only", "wasm_tasks"),
     ),
     Benchmark(
+        "benchmarks.kills",
+        "SIGKILL to every part while outcomes are reported: what is missing or doubled",
+        "--seconds 60 --seeds 10",
+        "15",
+        quick=("--seconds", "5", "--seeds", "1"),
+        needs_data=False,
+    ),
+    Benchmark(
         "benchmarks.following",
         "seconds from a report to answers that have followed, in every server process",
         "--changes 30",
@@ -111,7 +119,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "benchmarks.ingest",
-        "observations per second into DuckDB, alone and through broker and worker",
+        "observations per second into DuckDB: alone, through broker and worker, through gRPC",
         "--rows 60000 --batch 1000,5000",
         "1",
         quick=("--rows", "20000", "--batch", "2000"),

@@ -3,27 +3,38 @@
     python -m benchmarks.ingest --rows 60000 --batch 1000,5000
 
 For each size of message: one process checks and stores batches by itself (`store`), then a
-sender hands messages to a real broker from which a real worker stores them (`queue`, from the
-first message that is sent to the last row that is committed; the sender shares the processors).
+sender hands messages to a real broker from which a real worker stores them (`queue`), then one
+client reports them to a server, through gRPC (`report`). Both from the first message that is sent
+to the last row that is committed; client, server, broker and worker share the processors. The
+client's messages are made before. What each of them takes of a processor says what to expect of
+processors that have nothing else to do.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import grpc
+import psutil
 from rich.console import Console
 from rich.table import Table
 
 from foretell import logs
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, make_app
+from foretell.client.channel import Stubs
+from foretell.client.reports import report_requests
 from foretell.schema_file import load_schema
 from foretell.settings import Settings
+from foretell.stack.folder import StateFolder
+from foretell.stack.running import Stack
+from foretell.v1 import observation_pb2
 from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.processes import WorkerProcesses
 from foretell_trainer.store import Store
@@ -70,19 +81,77 @@ def queue_rate(folder: Path, sent: Sequence[Message]) -> float:
             return rows / (time.perf_counter() - began)
 
 
+@dataclass(frozen=True)
+class Reported:
+    """One client's reports, through server, broker and worker."""
+
+    rate: float
+    """Observations per second."""
+    cpu_us: Mapping[str, float]
+    """Microseconds of a processor that each part takes for one observation."""
+
+
+def report(folder: Path, sent: Sequence[Message]) -> Reported:
+    """Return what one client sees, and what it costs."""
+    rows = sum(map(len, sent))
+    requests = [_request(message) for message in sent]
+    settings = Settings(port=0, log_level="error", drain_seconds=1.0)
+    state = StateFolder(folder)
+    options = [("grpc.max_send_message_length", -1)]
+    with (
+        Stack(state, settings) as stack,
+        grpc.insecure_channel(stack.address, options=options) as channel,
+    ):
+        before, own = _cpu_s(stack), time.process_time()
+        began = time.perf_counter()
+        # The next batch is on its way before the one before it is acknowledged.
+        for response in Stubs(channel).observation.ReportStream(iter(requests)):
+            wrong = [a for a in response.acknowledgements if a.HasField("rejection")]
+            if wrong:
+                raise click.ClickException(wrong[0].rejection.message)
+        client = time.process_time() - own
+        while _stored(Store(state.data)) < rows:
+            time.sleep(0.25)
+        seconds = time.perf_counter() - began
+        spent = {part: after - before[part] for part, after in _cpu_s(stack).items()}
+        spent["client"] = client
+        return Reported(rows / seconds, {part: 1e6 * s / rows for part, s in spent.items()})
+
+
+def _cpu_s(stack: Stack) -> dict[str, float]:
+    """Return the processor's seconds that each part has taken so far."""
+    found = {}
+    for part, pid in stack.pids().items():
+        first = psutil.Process(pid)
+        times = [p.cpu_times() for p in (first, *first.children(recursive=True))]
+        found[part] = sum(t.user + t.system for t in times)
+    return found
+
+
 @click.command(help=__doc__)
 @click.option("--rows", default=60_000, show_default=True, help="Observations to store.")
 @click.option("--batch", default="1000,5000", show_default=True, help="Observations per message.")
 def main(rows: int, batch: str) -> None:
     logs.configure("error")
-    table = Table("observations per message", "store: rows/s", "queue: rows/s")
+    names = ("observations per message", "store: rows/s", "queue: rows/s", "report: rows/s")
+    table = Table(*names, "report: µs of a processor each")
     for size in map(int, batch.split(",")):
         sent = messages(rows, size)
         with tempfile.TemporaryDirectory() as scratch:
             alone = store_rate(Path(scratch) / "alone", sent)
             queued = queue_rate(Path(scratch) / "queued", sent)
-        table.add_row(f"{size:,}", f"{alone:,.0f}", f"{queued:,.0f}")
-    Console().print(table)
+            reported = report(Path(scratch) / "reported", sent)
+        costs = ", ".join(f"{part} {us:.0f}" for part, us in sorted(reported.cpu_us.items()))
+        rates = [f"{rate:,.0f}" for rate in (alone, queued, reported.rate)]
+        table.add_row(f"{size:,}", *rates, costs)
+    Console(width=140).print(table)
+
+
+def _request(message: Message) -> observation_pb2.ReportRequest:
+    whole = observation_pb2.ReportRequest()
+    for part in report_requests(message):
+        whole.MergeFrom(part)
+    return whole
 
 
 def _observation(number: int) -> dict[str, Any]:

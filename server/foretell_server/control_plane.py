@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -22,6 +23,13 @@ DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 LONGEST_REQUEST_ID = 128
 LONGEST_REASON = 1000
+SMALLEST_WINDOW = 100
+MOST_JOINED = 20
+"""Of so many newest jobs, one that is not over is found to join."""
+
+# What else is wrong with these, the trainer says.
+_FAMILY = re.compile(r"[a-z]{1,20}(:[a-z+]{1,100})?")
+_SEARCH = re.compile(r"(trials=\d{1,6}|seconds=\d{1,9}(\.\d+)?)(,(trials|seconds)=[\d.]{1,9})?")
 
 _T = TypeVar("_T")
 
@@ -104,12 +112,46 @@ class RetrainWish:
     """Why its bundle takes over without a comparison; empty when it is to be compared."""
     reason: str = ""
     """Why it is asked for."""
+    mode: str = ""
+    """`full` or `windowed`; empty when the trainer is to choose."""
+    window_rows: int = 0
+    """Of how many observations a window is; 0 for as many as the trainer takes by itself."""
+    family: str = ""
+    """The family of estimators; empty for the schema's."""
+    search: str = ""
+    """The budget of a search for settings; empty for no search."""
+    join: bool = False
+    """Whether a job that is not over yet will do."""
+
+    def check(self) -> None:
+        """Raise InvalidInput for what no trainer could make sense of."""
+        check_text("skip_gate_reason", self.skip_gate, LONGEST_REASON)
+        check_text("reason", self.reason, LONGEST_REASON)
+        found = []
+        if 0 < self.window_rows < SMALLEST_WINDOW:
+            message = f"{self.window_rows} rows are too few; at least {SMALLEST_WINDOW}"
+            found.append(Violation("window_rows", str(self.window_rows), message))
+        for field, text, form, example in (
+            ("family", self.family, _FAMILY, "lightgbm"),
+            ("search", self.search, _SEARCH, "trials=30,seconds=600"),
+        ):
+            if text and not form.fullmatch(text):
+                found.append(Violation(field, text[:100], f"must be like {example!r}"))
+        if found:
+            raise InvalidInput(found)
 
     # MUST match what foretell_trainer.runs reads.
     def spec(self) -> dict[str, object]:
         """Return the job's spec."""
-        texts = {"skip_gate": self.skip_gate, "reason": self.reason}
-        return {"simulated": self.simulated, **{k: v for k, v in texts.items() if v}}
+        given = {
+            "skip_gate": self.skip_gate,
+            "reason": self.reason,
+            "mode": self.mode,
+            "window_rows": self.window_rows,
+            "fit": {"family": self.family} if self.family else {},
+            "search": self.search,
+        }
+        return {"simulated": self.simulated, **{k: v for k, v in given.items() if v}}
 
 
 def check_text(field: str, text: str, longest: int) -> None:
@@ -163,9 +205,13 @@ class ControlPlane:
     async def retrain(self, workload: str, request_id: str, wish: RetrainWish) -> Job:
         """Return a queued training job; the same request id returns the same job."""
         check_text("request_id", request_id, LONGEST_REQUEST_ID)
-        check_text("skip_gate_reason", wish.skip_gate, LONGEST_REASON)
-        check_text("reason", wish.reason, LONGEST_REASON)
+        wish.check()
         await self.schema(workload)
+        if wish.join:
+            newest = await self._jobs.list(workload, limit=MOST_JOINED)
+            waiting = [job for job in newest if not job.is_final]
+            if waiting:
+                return waiting[0]
         job = await self._jobs.create(workload, request_id, wish.spec())
         if job.state == "QUEUED":
             # Sent again for a repeated request: the first sender may have died before this.

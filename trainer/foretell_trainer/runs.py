@@ -19,13 +19,16 @@ import redis
 
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
+from foretell.correction_channel import CorrectionWriter
 from foretell.errors import Cancelled, ForetellError, InvalidInput, NotFound, Unavailable, Violation
 from foretell.jobs import Job, JobStore
 from foretell.logs import get_logger
+
 from foretell.registry import FolderRegistry, Registry
 from foretell.schema import Schema
 from foretell.settings import Settings
 from foretell_trainer.catalogs import stored_catalogs
+from foretell_trainer.extent import Extent, find_extent
 from foretell_trainer.schedule import begin_count
 from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
@@ -172,7 +175,7 @@ class TrainingRuns:
             "fraction": 1.0,
             "bundle_version": version,
             "promoted": verdict.promote,
-            "outcome": f"{version} is {verdict.sentence()}",
+            "outcome": f"{version} is {verdict.sentence()}; {run.learned_from()}",
         }
 
     def _train(self, run: _Run) -> tuple[str, Verdict]:
@@ -181,8 +184,18 @@ class TrainingRuns:
         schema = self._registry.schema(workload)
         run.metrics = schema.metric_names
         begin_count(self._client, workload)
+        corrections = CorrectionWriter(self._client).read(workload)
+        current = self._registry.aliases(workload).get("current", "")
+        window = self._settings.retrain_window_rows
+        run.extent = extent = find_extent(
+            run.spec, schema, self._store, window, corrections, current
+        )
         run.snapshot = snapshot = take_snapshot(
-            self._store, schema, self._snapshots, simulated=bool(run.spec.get("simulated"))
+            self._store,
+            schema,
+            self._snapshots,
+            simulated=bool(run.spec.get("simulated")),
+            window=extent.window,
         )
         if not snapshot.rows:
             message = f"{workload!r} has no observations to train on yet"
@@ -327,12 +340,19 @@ class _Run:
     spec: Mapping[str, Any]
     jobs: JobStore
     turn: Turn
+    extent: Extent | None = None
     snapshot: Snapshot | None = None
     metrics: tuple[str, ...] = ()
     _stage: str = ""
     _told_at: float = 0.0
     _asked_at: float = 0.0
     _numbers: dict[str, float] = field(default_factory=dict)
+
+    def learned_from(self) -> str:
+        """Return, for people, how much of what was observed the run learned from."""
+        if self.extent is None or self.snapshot is None:
+            return "nothing was learned from yet"
+        return self.extent.sentence(self.snapshot.rows)
 
     def begin(self) -> None:
         self.jobs.update(self.job.id, state="RUNNING", stage="snapshot", fraction=0.0, numbers={})

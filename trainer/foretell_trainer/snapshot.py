@@ -29,6 +29,9 @@ from foretell_trainer.store import Store, sync_folder
 
 FEATURE, METRIC, LOWER_BOUND = "f:", "m:", "lb:"
 
+KEPT_OF_EACH = 20
+"""So many of the newest of each id are in a window, however old: what is rare is not forgotten."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -88,18 +91,26 @@ def sent_features(schema: Schema) -> tuple[Feature, ...]:
 
 
 def take_snapshot(
-    store: Store, schema: Schema, folder: Path, *, simulated: bool = False
+    store: Store,
+    schema: Schema,
+    folder: Path,
+    *,
+    simulated: bool = False,
+    window: int | None = None,
 ) -> Snapshot:
     """Write the observations of a workload to a Parquet file in ``folder``.
 
     Simulated observations are left out unless asked for, anomalies until they are confirmed. The
     store is held for the copy alone; the file appears under its name when it is complete.
+    With a `window`, only so many of the newest are copied, and beside them the newest
+    `KEPT_OF_EACH` of each id (a category that is a group of its own).
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
         written = Path(incoming) / "snapshot.parquet"
         with store.open() as connection:
-            connection.execute(_copy_statement(schema, written, simulated=simulated))
+            statement = _copy_statement(schema, written, simulated=simulated, window=window)
+            connection.execute(statement)
         snapshot = _described(written, schema.workload, folder)
         written.rename(snapshot.path)
     sync_folder(folder)
@@ -140,9 +151,9 @@ def read_snapshot(snapshot: Snapshot | Path, schema: Schema) -> Columns:
     )
 
 
-def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
+def _copy_statement(schema: Schema, path: Path, *, simulated: bool, window: int | None) -> str:
     features = sent_features(schema)
-    paths = ", ".join(_text(f"$.{json.dumps(f.name)}") for f in features)
+    paths = ", ".join(_path(f.name) for f in features)
     cells = [_cell(position, feature) for position, feature in enumerate(features, start=1)]
     metrics = [
         f"max(value) FILTER (metric = {_text(metric.name)} AND {condition})"
@@ -152,6 +163,8 @@ def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
     ]
     kept = "" if simulated else " AND NOT simulated"
     kept += f" AND number NOT IN ({KEPT_OUT})"
+    if window is not None:
+        kept += f" QUALIFY {' OR '.join(_newest(schema, window))}"
     # Every name and text below is quoted by _name and _text: nothing here is left to inject.
     return (
         f"COPY (SELECT observation_id, observed_at, source, tag, outcome, {', '.join(cells)},"  # noqa: S608
@@ -163,6 +176,19 @@ def _copy_statement(schema: Schema, path: Path, *, simulated: bool) -> str:
         f" ORDER BY o.number)"
         f" TO {_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
     )
+
+
+def _newest(schema: Schema, window: int) -> list[str]:
+    """Return the conditions of which an observation in a window meets one."""
+    sent = {feature.name for feature in sent_features(schema)}
+    ids = [g[0] for g in schema.groups if len(g) == 1 and g[0] in sent]
+    parts = [("", window)] + [
+        (f"PARTITION BY json_extract_string(features, {_path(name)})", KEPT_OF_EACH) for name in ids
+    ]
+    return [
+        f"row_number() OVER ({part} ORDER BY observed_at DESC, number DESC) <= {most}"
+        for part, most in parts
+    ]
 
 
 def _cell(position: int, feature: Feature) -> str:
@@ -241,6 +267,10 @@ def _texts(table: pa.Table, name: str) -> NDArray[np.object_]:
 
 def _matrix(table: pa.Table, names: Sequence[str]) -> NDArray[np.float64]:
     return np.column_stack([_numbers(table, name) for name in names])
+
+
+def _path(name: str) -> str:
+    return _text(f"$.{json.dumps(name)}")
 
 
 def _text(value: str) -> str:

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
 from foretell import bundle as bundles
+from foretell.errors import InvalidInput, Violation
 from foretell.jobs import Job
 from foretell.registry import AuditEntry
 from foretell.schema import Feature, Metric
@@ -155,7 +156,28 @@ def job_message(job: Job) -> model_pb2.Job:
 
 def retrain_wish(request: model_pb2.RetrainRequest) -> RetrainWish:
     """Return how a training run is wished for."""
-    return RetrainWish(request.include_simulated, request.skip_gate_reason, request.reason)
+    mode = _MODES.get(request.mode)
+    if mode is None:
+        allowed = ", ".join(model_pb2.RetrainMode.keys())
+        message = f"{request.mode} is no mode; one of {allowed}"
+        raise InvalidInput([Violation("mode", str(request.mode), message)])
+    return RetrainWish(
+        request.include_simulated,
+        request.skip_gate_reason,
+        request.reason,
+        mode,
+        request.window_rows,
+        request.family,
+        request.search,
+        request.join,
+    )
+
+
+_MODES = {
+    model_pb2.RETRAIN_MODE_UNSPECIFIED: "",
+    model_pb2.RETRAIN_MODE_FULL: "full",
+    model_pb2.RETRAIN_MODE_WINDOWED: "windowed",
+}
 
 
 def signature(

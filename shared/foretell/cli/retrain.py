@@ -11,6 +11,7 @@ from foretell.cli.options import json_option, server_options
 
 if TYPE_CHECKING:
     from foretell.client import Client, Job
+    from foretell.client.jobs import RetrainMode
 
 
 @click.command(short_help="Ask a server to train anew.")
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
     help="Let the new bundle take over without comparing it; the audit keeps the reason.",
 )
 @click.option("--reason", default="", help="Why the run is asked for, for the audit.")
+@click.option(
+    "--mode",
+    type=click.Choice(["auto", "full", "windowed"]),
+    default="auto",
+    show_default=True,
+    help="Learn from all observations or from the newest; auto goes by how much changed.",
+)
+@click.option("--window-rows", type=click.IntRange(100), help="Observations of a window.")
+@click.option("--family", default="", help="Family of estimators; without it, the schema's.")
+@click.option(
+    "--search",
+    metavar="trials=N,seconds=S",
+    default="",
+    help="First search for settings that err less, within this budget.",
+)
+@click.option(
+    "--join", is_flag=True, help="Take a job that waits or is under way, if there is one."
+)
 @server_options
 @json_option
 def retrain(
@@ -34,6 +53,11 @@ def retrain(
     include_simulated: bool,
     skip_gate: str,
     reason: str,
+    mode: RetrainMode,
+    window_rows: int | None,
+    family: str,
+    search: str,
+    join: bool,
     as_json: bool,
     **server: Any,  # noqa: ANN401 -- the options of server_options
 ) -> None:
@@ -55,6 +79,11 @@ def retrain(
             include_simulated=include_simulated,
             skip_gate=skip_gate,
             reason=reason,
+            mode=mode,
+            window_rows=window_rows or 0,
+            family=family,
+            search=search,
+            join=join,
         )
         if wait:
             job = client.until_served(watch(client, job, quiet=as_json))

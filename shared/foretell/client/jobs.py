@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Literal, TypedDict
 
 from foretell.client.models import Bundle, Job
 from foretell.errors import BundleRejected, Cancelled, DeadlinePassed, ForetellError, Unavailable
+from foretell.v1 import model_pb2
 from foretell.v1.model_pb2 import RetrainRequest
+
+RetrainMode = Literal["auto", "full", "windowed"]
+
+_MODES: Mapping[RetrainMode, model_pb2.RetrainMode] = {
+    "auto": model_pb2.RETRAIN_MODE_UNSPECIFIED,
+    "full": model_pb2.RETRAIN_MODE_FULL,
+    "windowed": model_pb2.RETRAIN_MODE_WINDOWED,
+}
 
 SERVED_WITHIN_S = 10.0
 """How long a server that published a bundle may take to load it before nobody waits any more."""
@@ -26,6 +36,16 @@ class RetrainAsk(TypedDict, total=False):
     """Why the new bundle is to take over without being compared with the current one."""
     reason: str
     """Why the run is asked for."""
+    mode: RetrainMode
+    """How much is learned from: `full`, `windowed`, or `auto`, what the trainer chooses."""
+    window_rows: int
+    """Of a windowed run: how many of the newest observations."""
+    family: str
+    """The family of estimators; the schema's if not given."""
+    search: str
+    """A budget for a search for better settings before the fit: `trials=30,seconds=600`."""
+    join: bool
+    """Take a job of the workload that is not over yet for the answer, if there is one."""
 
 
 def retrain_request(workload: str, ask: RetrainAsk) -> RetrainRequest:
@@ -36,6 +56,11 @@ def retrain_request(workload: str, ask: RetrainAsk) -> RetrainRequest:
         include_simulated=ask.get("include_simulated", False),
         skip_gate_reason=ask.get("skip_gate", ""),
         reason=ask.get("reason", ""),
+        mode=_MODES[ask.get("mode", "auto")],
+        window_rows=ask.get("window_rows", 0),
+        family=ask.get("family", ""),
+        search=ask.get("search", ""),
+        join=ask.get("join", False),
     )
 
 

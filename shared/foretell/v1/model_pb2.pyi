@@ -28,6 +28,12 @@ class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIRECTION_LOWER: _ClassVar[Direction]
     DIRECTION_HIGHER: _ClassVar[Direction]
 
+class RetrainMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RETRAIN_MODE_UNSPECIFIED: _ClassVar[RetrainMode]
+    RETRAIN_MODE_FULL: _ClassVar[RetrainMode]
+    RETRAIN_MODE_WINDOWED: _ClassVar[RetrainMode]
+
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
@@ -46,6 +52,9 @@ SCALE_LOG: Scale
 DIRECTION_UNSPECIFIED: Direction
 DIRECTION_LOWER: Direction
 DIRECTION_HIGHER: Direction
+RETRAIN_MODE_UNSPECIFIED: RetrainMode
+RETRAIN_MODE_FULL: RetrainMode
+RETRAIN_MODE_WINDOWED: RetrainMode
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -255,18 +264,28 @@ class Lineage(_message.Message):
     def __init__(self, snapshot_sha256: _Optional[str] = ..., row_count: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sources: _Optional[_Iterable[str]] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class RetrainRequest(_message.Message):
-    __slots__ = ("workload", "request_id", "include_simulated", "skip_gate_reason", "reason")
+    __slots__ = ("workload", "request_id", "include_simulated", "skip_gate_reason", "reason", "mode", "window_rows", "family", "search", "join")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SIMULATED_FIELD_NUMBER: _ClassVar[int]
     SKIP_GATE_REASON_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_ROWS_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    JOIN_FIELD_NUMBER: _ClassVar[int]
     workload: str
     request_id: str
     include_simulated: bool
     skip_gate_reason: str
     reason: str
-    def __init__(self, workload: _Optional[str] = ..., request_id: _Optional[str] = ..., include_simulated: bool = ..., skip_gate_reason: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    mode: RetrainMode
+    window_rows: int
+    family: str
+    search: str
+    join: bool
+    def __init__(self, workload: _Optional[str] = ..., request_id: _Optional[str] = ..., include_simulated: bool = ..., skip_gate_reason: _Optional[str] = ..., reason: _Optional[str] = ..., mode: _Optional[_Union[RetrainMode, str]] = ..., window_rows: _Optional[int] = ..., family: _Optional[str] = ..., search: _Optional[str] = ..., join: bool = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "workload", "state", "stage", "fraction_done", "numbers", "bundle_version", "error", "create_time", "start_time", "end_time", "request_id", "outcome", "promoted", "reason")

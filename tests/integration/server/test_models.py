@@ -148,6 +148,41 @@ def test_same_request_id_is_the_same_job(training: RunningServer) -> None:
     assert len(listed) == 2
 
 
+def test_retrain_says_how(training: RunningServer, broker: str) -> None:
+    """Mode, window, family and search of a request are in the task; a request that joins gets the
+    job that waits, and makes none."""
+    asked = {
+        "mode": model_pb2.RETRAIN_MODE_WINDOWED,
+        "window_rows": 500,
+        "family": "ridge",
+        "search": "trials=3",
+    }
+    job = retrain(training, **asked)
+    (task,) = tasks(broker)
+    assert task["spec"] == {
+        "simulated": False,
+        "mode": "windowed",
+        "window_rows": 500,
+        "fit": {"family": "ridge"},
+        "search": "trials=3",
+    }
+    assert retrain(training, request_id="another", join=True).id == job.id
+    assert len(tasks(broker)) == 1
+    assert retrain(training, request_id="and another").id != job.id
+    assert len(tasks(broker)) == 2
+
+
+@pytest.mark.parametrize(
+    "asked", [{"mode": 9}, {"window_rows": 5}, {"family": "../x"}, {"search": "for ever"}]
+)
+def test_retrain_in_no_way_is_refused(shared_server: RunningServer, asked: dict[str, Any]) -> None:
+    """What no trainer could make sense of is INVALID_ARGUMENT, by the field's name."""
+    with pytest.raises(grpc.RpcError) as caught:
+        retrain(shared_server, **asked)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert next(iter(asked)) in str(caught.value.details())
+
+
 def test_retrain_of_nothing_is_refused(training: RunningServer, broker: str) -> None:
     """Retrain of an unknown workload is NOT_FOUND and queues nothing."""
     with pytest.raises(grpc.RpcError) as caught:

@@ -34,6 +34,7 @@ def test_a_job_publishes_a_bundle(standing: Place) -> None:
     assert last.bundle_version
     assert last.promoted
     assert "promoted: there was none before" in last.outcome
+    assert "learned from all 5 observations" in last.outcome
     assert standing.client.get(f"foretell:new:{standing.workload}") is None
     assert last.numbers["rows"] == 5
     rounds = {name: value for name, value in last.numbers.items() if name.endswith(".rounds")}
