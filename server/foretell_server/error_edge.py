@@ -30,8 +30,10 @@ from foretell_server.malformed import why_malformed
 from foretell_server.room import UNLIMITED, Room
 from foretell_server.telemetry.journal import Call, Journal, bundle_version_of
 from foretell_server.telemetry.meters import OK, Meters
+from foretell_server.telemetry.sparing import Sparing
 
 _log = get_logger(__name__)
+_refused = Sparing()
 
 REQUEST_ID_KEY = "x-request-id"
 _LONGEST_REQUEST_ID = 128
@@ -233,17 +235,23 @@ def decoded(kind: type[_M], raw: bytes) -> _M:
 def status_for(
     name: str, context: ServicerContext, error: Exception, request_id: str = ""
 ) -> status_pb2.Status:
-    """Log an error, one line, and return the status that the caller gets to see."""
+    """Log an error, one line, and return the status that the caller gets to see.
+
+    In a flood of refusals most lines are held back, and the next one says how many.
+    """
     request_id = request_id or request_id_of(context)
     if isinstance(error, ForetellError):
-        _log.info(
-            "refused",
-            method=name,
-            status=error.status,
-            reason=error.reason,
-            error=error.message,
-            request_id=request_id,
-        )
+        held_back = _refused.pass_on((name, error.status))
+        if held_back is not None:
+            _log.info(
+                "refused",
+                method=name,
+                status=error.status,
+                reason=error.reason,
+                error=error.message,
+                request_id=request_id,
+                **({"held_back": held_back} if held_back else {}),
+            )
         return status_of(error, request_id)
     _log.error("failed", method=name, request_id=request_id, exc_info=error)
     # What went wrong inside is nobody's business outside.

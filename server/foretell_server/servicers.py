@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Protocol
@@ -35,11 +36,17 @@ Larger batches run in a thread, so that small calls do not wait behind them.
 
 PREDICT = "foretell.v1.PredictionService/Predict"
 STREAM = "foretell.v1.PredictionService/PredictStream"
+BATCH_STREAM = "foretell.v1.PredictionService/PredictBatchStream"
 
 
 class _NamesBundle(Protocol):
     workload: str
     bundle_version: str
+
+
+def _answers(bundle: LiveBundle, request: _NamesBundle) -> bool:
+    """Return whether this is the bundle that a request asks for, if it asks for any."""
+    return bundle.workload == request.workload and request.bundle_version in ("", bundle.version)
 
 
 class PredictionService:
@@ -62,6 +69,7 @@ class PredictionService:
         self._drain = drain
         self._rows = rows
         self._streamed = meters.method(STREAM)
+        self._batches = meters.method(BATCH_STREAM)
 
     def quick(self, raw: bytes) -> Answer | None:
         """Return what Predict answers without looking into the request."""
@@ -83,16 +91,39 @@ class PredictionService:
     ) -> prediction_pb2.PredictBatchResponse:
         """Forecast many items in packed columns."""
         self._plane.check_rows(request.row_count)
-        bundle = await self._bundle(request)
+        _, answer = await self._batch_by(await self._bundle(request), request)
+        return answer
+
+    async def PredictBatchStream(
+        self, requests: AsyncIterator[bytes], context: ServicerContext
+    ) -> AsyncIterator[prediction_pb2.PredictBatchResponse]:
+        """Forecast more items than one message holds, all by one bundle."""
+        bundle: LiveBundle | None = None
+        async for raw in self._drain.each(requests):
+            began = time.perf_counter()
+            request = decoded(prediction_pb2.PredictBatchRequest, raw)
+            self._plane.check_rows(request.row_count)
+            if bundle is None or not _answers(bundle, request):
+                bundle = await self._bundle(request)
+            bundle, answer = await self._batch_by(bundle, request)
+            rows = request.row_count
+            self._batches.answered(request.workload, time.perf_counter() - began, rows)
+            self._batches.batches.add(rows)
+            yield answer
+
+    async def _batch_by(
+        self, bundle: LiveBundle, request: prediction_pb2.PredictBatchRequest
+    ) -> tuple[LiveBundle, prediction_pb2.PredictBatchResponse]:
+        """Return a bundle's answer, or that of the one before it, which serves if it fails."""
         try:
-            return await self._batch_anywhere(bundle, request)
+            return bundle, await self._batch_anywhere(bundle, request)
         except ForetellError:
             raise
         except Exception as error:
             instead = self._swap.quarantine(bundle, error)
             if instead is None or request.bundle_version:
                 raise
-            return await self._batch_anywhere(instead, request)
+            return instead, await self._batch_anywhere(instead, request)
 
     async def _batch_anywhere(
         self, bundle: LiveBundle, request: prediction_pb2.PredictBatchRequest

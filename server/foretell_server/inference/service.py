@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 
@@ -12,7 +13,7 @@ from grpc.aio import ServicerContext
 from foretell.errors import ForetellError, InvalidInput, Violation
 from foretell_server.data_plane import DataPlane
 from foretell_server.drain import Drain
-from foretell_server.error_edge import decoded, status_for
+from foretell_server.error_edge import decoded, status_for, status_name
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference import description
 from foretell_server.inference import service_pb2 as pb
@@ -22,7 +23,7 @@ from foretell_server.shelf import LiveBundle, Shelf
 from foretell_server.telemetry.meters import Meters
 from foretell_server.threads import in_thread_while_wanted
 
-NAME = "inference.GRPCInferenceService"
+STREAM_INFER = "inference.GRPCInferenceService/ModelStreamInfer"
 
 
 class InferenceService:
@@ -45,6 +46,7 @@ class InferenceService:
         self._executor = executor
         self._drain = drain
         self._meters = meters
+        self._streamed = meters.method(STREAM_INFER)
         self._is_ready = is_ready
 
     async def ServerLive(
@@ -118,17 +120,31 @@ class InferenceService:
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """Predict for requests as they come; a bad one is answered with its error."""
         async for raw in self._drain.each(requests):
-            answer = pb.ModelStreamInferResponse()
+            self._streamed.in_flight += 1
             try:
-                request = decoded(pb.ModelInferRequest, raw)
-                answer.infer_response.id = request.id
-                answer.infer_response.model_name = request.model_name
-                answer.infer_response.CopyFrom(await self.ModelInfer(request, context))
-            except Exception as error:  # one request's error ends that request alone
-                answer.error_message = status_for(
-                    f"{NAME}/ModelStreamInfer", context, error
-                ).message
+                answer = await self._infer_one(raw, context)
+            finally:
+                self._streamed.in_flight -= 1
             yield answer
+
+    async def _infer_one(self, raw: bytes, context: ServicerContext) -> pb.ModelStreamInferResponse:
+        """Answer one message of a stream, and count it."""
+        began, answer, workload = time.perf_counter(), pb.ModelStreamInferResponse(), ""
+        try:
+            request = decoded(pb.ModelInferRequest, raw)
+            workload = request.model_name
+            answer.infer_response.id = request.id
+            answer.infer_response.model_name = workload
+            answer.infer_response.CopyFrom(await self.ModelInfer(request, context))
+        except Exception as error:  # one request's error ends that request alone
+            self._streamed.refused(workload, status_name(error), time.perf_counter() - began)
+            answer.error_message = status_for(STREAM_INFER, context, error).message
+            return answer
+        rows = rows_asked(request)
+        self._streamed.answered(workload, time.perf_counter() - began, rows)
+        if rows > 1:
+            self._streamed.batches.add(rows)
+        return answer
 
     async def RepositoryIndex(
         self, request: pb.RepositoryIndexRequest, context: ServicerContext

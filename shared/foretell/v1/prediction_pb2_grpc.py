@@ -35,6 +35,11 @@ class PredictionServiceStub(object):
                 request_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
                 response_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
                 )
+        self.PredictBatchStream = channel.stream_stream(
+                '/foretell.v1.PredictionService/PredictBatchStream',
+                request_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
+                )
 
 
 class PredictionServiceServicer(object):
@@ -69,6 +74,15 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictBatchStream(self, request_iterator, context):
+        """Forecasts more items than one message holds: batch after batch, each answered in its turn, and
+        all by the bundle that answered the first one, unless that fails. A batch that PredictBatch
+        would refuse ends the call, with the same status.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +98,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
             ),
             'PredictBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.PredictBatch,
+                    request_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.SerializeToString,
+            ),
+            'PredictBatchStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.PredictBatchStream,
                     request_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.FromString,
                     response_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.SerializeToString,
             ),
@@ -149,6 +168,23 @@ class PredictionService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/foretell.v1.PredictionService/PredictBatch',
+            foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
+            foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PredictBatchStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/foretell.v1.PredictionService/PredictBatchStream',
             foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
             foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
             options, channel_credentials,

@@ -168,3 +168,24 @@ def test_reflection_shows_the_protocol(shared_server: RunningServer) -> None:
     (file,) = theirs.file_descriptor_response.file_descriptor_proto
     assert FileDescriptorProto.FromString(file).package == "inference"
     assert len(ours.file_descriptor_response.file_descriptor_proto) > 1
+
+
+def test_messages_of_a_stream_are_counted(shared_server: RunningServer) -> None:
+    """Each message of ModelStreamInfer is a request: its rows, its status, and its time."""
+    meter = shared_server.serving.census.meters.method(f"{SERVICE}/ModelStreamInfer")
+
+    def counts() -> list[int]:
+        tallies = [meter.tallies.get(("toy", s)) for s in ("OK", "INVALID_ARGUMENT")]
+        return [n for t in tallies for n in ((t.count, t.rows) if t else (0, 0))]
+
+    before = counts()
+    stream = shared_server.channel.stream_stream(
+        f"/{SERVICE}/ModelStreamInfer",
+        request_serializer=pb.ModelInferRequest.SerializeToString,
+        response_deserializer=pb.ModelStreamInferResponse.FromString,
+    )
+    good, bad = stream(iter([toys(3), pb.ModelInferRequest(model_name="toy")]), timeout=WAIT_S)
+    assert good.infer_response.outputs
+    assert "at least 1 input" in bad.error_message
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [1, 3, 1, 0]
+    assert meter.in_flight == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Iterator
 
 import grpc
@@ -196,6 +197,42 @@ def test_pinned_version_answers_beside_the_current_one(server: RunningServer) ->
     pinned = server.predict(10.0, bundle_version=old)
     assert pinned.provenance.bundle_version == old
     assert pinned.metrics[0].median == pytest.approx(10.0, rel=1e-5)
+
+
+def test_batches_of_a_stream_are_answered_by_one_bundle(server: RunningServer) -> None:
+    """Batch after batch is answered in order, by the bundle of the first, also after a swap."""
+    swapped = threading.Event()
+
+    def batches() -> Iterator[BatchRequest]:
+        for start in (0, 100, 200):
+            if start:
+                swapped.wait(WAIT_S)
+            sizes = np.arange(start + 1.0, start + 101)
+            yield BatchRequest(workload="toy", columns=columns(sizes, raw=True), row_count=100)
+
+    stream = server.stubs.prediction.PredictBatchStream(batches(), timeout=WAIT_S)
+    answers = [next(stream)]
+    new = server.publish(shift=1.0)
+    swapped.set()
+    answers += stream
+    medians = [value for answer in answers for value in answer.metrics[0].median.values]
+    assert medians == pytest.approx(np.arange(1.0, 301), rel=1e-5)
+    assert len({answer.bundle_version for answer in answers}) == 1
+    assert server.predict().provenance.bundle_version == new != answers[0].bundle_version
+
+
+def test_a_bad_batch_ends_its_stream(shared_server: RunningServer) -> None:
+    """What PredictBatch refuses ends the call, once the batches before it are answered."""
+    batches = [
+        BatchRequest(workload="toy", columns=columns(np.ones(2), raw=True), row_count=rows)
+        for rows in (2, 3)
+    ]
+    stream = shared_server.stubs.prediction.PredictBatchStream(iter(batches), timeout=WAIT_S)
+    assert next(stream).row_count == 2
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "columns[size]" in caught.value.details()
 
 
 def test_the_client_gets_the_same(shared_server: RunningServer) -> None:

@@ -176,7 +176,7 @@ def test_workers_share_a_port_and_are_restarted(tmp_path: Path) -> None:
 
 def test_sighup_renews_the_workers_without_a_failed_call(tmp_path: Path) -> None:
     """On SIGHUP all processes are replaced one by one, and no call of a busy client fails."""
-    with running(tmp_path, workers=2, max_connection_age_s=1) as server:
+    with running(tmp_path, workers=2, max_connection_age_s=1, drain_seconds=60) as server:
         port = int(server.wait_for("all processes serve")["port"])
         parent = psutil.Process(server.process.pid)
         old = serving_children(parent)
