@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foretell.errors import BundleRejected, NotFound
+from foretell.errors import BundleRejected, ForetellError, NotFound
 from foretell.predictor import Predictor
 from foretell.registry import Registry
 from foretell_server.shelf import FileStamp, LiveBundle, Refusal
@@ -47,6 +47,6 @@ class Loader:
         try:
             folder = self.registry.path(workload, version)
             found = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-        except (NotFound, OSError):
+        except (ForetellError, OSError):
             return ()
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)

@@ -17,7 +17,7 @@ from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.logs import get_logger
 from foretell.monitoring_async import AsyncMonitor
-from foretell.registry import FolderRegistry
+from foretell.registries import registry_of
 from foretell.settings import Settings
 from foretell_server.auth import Gate
 from foretell_server.cache import AnswerCache
@@ -109,7 +109,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         predicting = _threads(stack, "predict", os.cpu_count() or 1)
         blocking = _threads(stack, "blocking", BLOCKING_THREADS)
         loading = _threads(stack, "load", 1)
-        registry = FolderRegistry(settings.registry)
+        registry = registry_of(settings)
         jobs = AsyncJobStore(settings.broker_url)
         stack.push_async_callback(jobs.close)
         monitor = AsyncMonitor(settings.broker_url)

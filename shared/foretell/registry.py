@@ -29,13 +29,14 @@ from foretell.disk import naming
 from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound, Unavailable
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
+from foretell.seal import Seal
 
 Alias = Literal["current", "candidate", "previous"]
-Action = Literal["publish", "promote", "rollback", "unload", "load"]
+Action = Literal["publish", "promote", "rollback", "unload", "load", "prune"]
 
 SCHEMA_NAMES = ("schema.yaml", "schema.yml", "schema.toml")
 
-_WORKLOAD = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+WORKLOAD = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class AuditEntry:
 
 class Registry(Protocol):
     """Where bundles live. Every call that changes something says who does it, and why."""
+
+    root: Path
+    """The folder on this machine that bundles are in, or copied to."""
 
     def workloads(self) -> list[str]:
         """Return the workloads that have a schema or a bundle here, sorted."""
@@ -105,6 +109,9 @@ class Registry(Protocol):
         another version is current.
         """
 
+    def remove(self, workload: str, version: str, who: str, why: str) -> None:
+        """Remove a bundle; Conflict for one that an alias stands for."""
+
     def unload(self, workload: str, who: str, why: str) -> None:
         """Have no server answer for a workload until it is loaded again."""
 
@@ -118,8 +125,9 @@ class Registry(Protocol):
 class FolderRegistry:
     """A registry on a folder that several processes, and machines that share it, may use."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, seal: Seal | None = None) -> None:
         self.root = Path(root)
+        self._seal = seal or Seal()
 
     def workloads(self) -> list[str]:
         """Return the workloads that have a schema or a bundle here, sorted."""
@@ -128,13 +136,13 @@ class FolderRegistry:
         return sorted(
             folder.name
             for folder in self.root.iterdir()
-            if _WORKLOAD.match(folder.name)
+            if WORKLOAD.match(folder.name)
             and (self._schema_file(folder) or any(self._versions(folder.name)))
         )
 
     def schema(self, workload: str) -> Schema:
         """Return the workload's schema: its own file, else its current bundle's, else built in."""
-        if _WORKLOAD.match(workload):
+        if WORKLOAD.match(workload):
             own = self._schema_file(self.root / workload)
             if own is not None:
                 return load_schema(own)
@@ -172,11 +180,12 @@ class FolderRegistry:
         folder = self._bundles(workload) / version
         if not re.match(VERSION_PATTERN, version) or not folder.is_dir():
             raise NotFound("bundle", version, self._versions(workload))
+        self._seal.check(folder)
         return folder
 
     def aliases(self, workload: str) -> Mapping[str, str]:
         """Return which version each alias stands for; an alias that is not set is absent."""
-        if not _WORKLOAD.match(workload):
+        if not WORKLOAD.match(workload):
             return {}
         path = self.root / workload / "aliases.json"
         try:
@@ -217,7 +226,7 @@ class FolderRegistry:
             raise BundleRejected(version, f"it is for {manifest.workload!r}, not {workload!r}")
         with self._locked(workload):
             self._copy_in(workload, folder, manifest)
-            self._log(workload, _entry("publish", who, why, to=version))
+            self._log(workload, audit_line("publish", who, why, to=version))
             if promote:
                 self._set_current(workload, version, "promote", who, why)
             else:
@@ -243,13 +252,25 @@ class FolderRegistry:
             self._set_current(workload, version, "rollback", who, why)
         return version
 
+    def remove(self, workload: str, version: str, who: str, why: str) -> None:
+        """Remove a bundle; Conflict for one that an alias stands for."""
+        self._require(workload)
+        with self._locked(workload):
+            refuse_alias(self.aliases(workload), version)
+            folder = self._bundles(workload) / version
+            # At once, so that nobody finds half of it.
+            gone = folder.with_name(f".incoming-{uuid.uuid4().hex}")
+            folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+            self._log(workload, audit_line("prune", who, why, to=version))
+
     def unload(self, workload: str, who: str, why: str) -> None:
         """Have no server answer for a workload until it is loaded again."""
         self._require(workload)
         with self._locked(workload):
             if not self.is_unloaded(workload):
                 _write_atomically(self._unloaded(workload), "")
-                self._log(workload, _entry("unload", who, why))
+                self._log(workload, audit_line("unload", who, why))
 
     def load(self, workload: str, who: str, why: str) -> None:
         """Take an `unload` back; does nothing without one."""
@@ -257,17 +278,17 @@ class FolderRegistry:
             return
         with self._locked(workload):
             self._unloaded(workload).unlink(missing_ok=True)
-            self._log(workload, _entry("load", who, why))
+            self._log(workload, audit_line("load", who, why))
 
     def is_unloaded(self, workload: str) -> bool:
         """Return whether no server is to answer for a workload."""
-        return bool(_WORKLOAD.match(workload)) and self._unloaded(workload).exists()
+        return bool(WORKLOAD.match(workload)) and self._unloaded(workload).exists()
 
     def _unloaded(self, workload: str) -> Path:
         return self.root / workload / "unloaded"
 
     def _require(self, workload: str) -> None:
-        if not _WORKLOAD.match(workload) or not (self.root / workload).is_dir():
+        if not WORKLOAD.match(workload) or not (self.root / workload).is_dir():
             raise NotFound("workload", workload, self.workloads())
 
     def _bundles(self, workload: str) -> Path:
@@ -302,6 +323,7 @@ class FolderRegistry:
                 with naming(incoming / name):
                     shutil.copyfile(folder / name, incoming / name)
                     _sync(incoming / name)
+            self._seal.sign(incoming)
             _sync(incoming)
             incoming.rename(target)
             _sync(target.parent)
@@ -318,23 +340,22 @@ class FolderRegistry:
         if aliases.get("candidate") == version:
             del aliases["candidate"]
         self._write_aliases(workload, aliases)
-        self._log(workload, _entry(action, who, why, to=version, old=replaced))
+        self._log(workload, audit_line(action, who, why, to=version, old=replaced))
 
     def _write_aliases(self, workload: str, aliases: Mapping[str, str]) -> None:
         _write_atomically(self.root / workload / "aliases.json", json.dumps(aliases, indent=1))
 
     def _log(self, workload: str, entry: Mapping[str, str | None]) -> None:
-        when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         path = self.root / workload / "history.jsonl"
         with naming(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"when": when, **entry}) + "\n")
+            file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     @contextmanager
     def _locked(self, workload: str) -> Iterator[None]:
         """Hold the workload's lock; publishers wait for each other, readers wait for nobody."""
-        if not _WORKLOAD.match(workload):
+        if not WORKLOAD.match(workload):
             raise NotFound("workload", workload, self.workloads())
         folder = self.root / workload
         folder.mkdir(parents=True, exist_ok=True)
@@ -343,10 +364,19 @@ class FolderRegistry:
             yield
 
 
-def _entry(
+def audit_line(
     action: Action, who: str, why: str, *, to: str | None = None, old: str | None = None
 ) -> dict[str, str | None]:
-    return {"action": action, "who": who, "why": why, "from": old, "to": to}
+    """Return a line of the history, of now; `AuditEntry.of` reads it."""
+    when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"when": when, "action": action, "who": who, "why": why, "from": old, "to": to}
+
+
+def refuse_alias(aliases: Mapping[str, str], version: str) -> None:
+    """Raise Conflict for a version that an alias stands for."""
+    named = [alias for alias, target in aliases.items() if target == version]
+    if named:
+        raise Conflict(f"{version} is {' and '.join(named)}; it is not removed")
 
 
 def _write_atomically(path: Path, content: str) -> None:

@@ -45,6 +45,24 @@ class Settings(BaseSettings):
     data: Path = Field(
         default=Path(".foretell/data"), description="Folder of the trainer's DuckDB store."
     )
+    registry_url: str | None = Field(
+        default=None,
+        description="Where bundles are published instead, such as s3://bucket/foretell; the folder "
+        "`registry` then has copies. Keys and endpoint as AWS's own tools take them.",
+    )
+    signing_key_file: Path | None = Field(
+        default=None,
+        description="PEM file of the Ed25519 key that bundles are signed with when published.",
+    )
+    trusted_keys_file: Path | None = Field(
+        default=None,
+        description="PEM file of public keys; bundles that none of them signed are refused.",
+    )
+    bundles_kept: int | None = Field(
+        default=None,
+        ge=1,
+        description="Prune after each training run; keep so many of the newest. Not set: never.",
+    )
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         description="URL of the Redis or Valkey that carries observations and jobs.",

@@ -23,8 +23,8 @@ from foretell.correction_channel import CorrectionWriter
 from foretell.errors import Cancelled, ForetellError, InvalidInput, NotFound, Unavailable, Violation
 from foretell.jobs import Job, JobStore
 from foretell.logs import get_logger
-
-from foretell.registry import FolderRegistry, Registry
+from foretell.registries import registry_of
+from foretell.registry import Registry
 from foretell.schema import Schema
 from foretell.settings import Settings
 from foretell_trainer.catalogs import stored_catalogs
@@ -122,7 +122,7 @@ class TrainingRuns:
     def __init__(self, settings: Settings, client: redis.Redis, fit: Fit) -> None:
         self._settings = settings
         self._store = Store(settings.data)
-        self._registry: Registry = FolderRegistry(settings.registry)
+        self._registry: Registry = registry_of(settings)
         self._work = settings.data / "fits"
         self._snapshots = settings.data / "snapshots"
         self._client = client

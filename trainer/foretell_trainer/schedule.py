@@ -19,7 +19,7 @@ from foretell.celery_settings import TRAIN_QUEUE, TRAIN_TASK, make_app
 from foretell.errors import ForetellError, Unavailable
 from foretell.jobs import Job, JobStore
 from foretell.logs import get_logger
-from foretell.registry import FolderRegistry
+from foretell.registries import registry_of
 from foretell.settings import Settings
 
 LOOKED_EVERY_S = 5.0
@@ -53,7 +53,7 @@ class Schedule:
         self._seconds = settings.retrain_every_s
         self._on_drift = settings.retrain_on_drift
         self._broker_url = settings.broker_url
-        self._registry = FolderRegistry(settings.registry)
+        self._registry = registry_of(settings)
         self._client = redis.Redis.from_url(settings.broker_url, socket_timeout=5)
         self._jobs = JobStore(settings.broker_url)
         self._stopping = threading.Event()

@@ -31,13 +31,15 @@ from foretell.celery_settings import (
     TRAIN_TASK,
     TRIAL_TASK,
 )
-from foretell.errors import Unavailable
+from foretell.errors import ForetellError, Unavailable
 from foretell.logs import get_logger
-from foretell.registry import FolderRegistry
+from foretell.registries import registry_of
+from foretell.registry import Registry
 from foretell.settings import Settings
 from foretell_trainer.anomalies.board import show_anomalies, tell_flagged
 from foretell_trainer.anomalies.ledger import decide
 from foretell_trainer.intake import Intake
+from foretell_trainer.pruning import Policy, plan_pruning, prune
 from foretell_trainer.runs import Fit, TrainingRuns
 from foretell_trainer.schedule import count_new
 from foretell_trainer.store import Store
@@ -76,9 +78,14 @@ class Resources:
         return Store(self.settings.data, keep=self._more_waits, threads=1)
 
     @cached_property
+    def registry(self) -> Registry:
+        """Where bundles are."""
+        return registry_of(self.settings)
+
+    @cached_property
     def intake(self) -> Intake:
         """The intake."""
-        return Intake(self.store, FolderRegistry(self.settings.registry))
+        return Intake(self.store, self.registry)
 
     @cached_property
     def following(self) -> Following:
@@ -86,9 +93,8 @@ class Resources:
         # Numerical libraries are loaded by the process that ingests, not by the one that forks it.
         from foretell_trainer.corrections.following import Following  # noqa: PLC0415
 
-        registry = FolderRegistry(self.settings.registry)
         poll_s = self.settings.registry_poll_s
-        found = Following(self.store, registry, self.client, poll_s=poll_s)
+        found = Following(self.store, self.registry, self.client, poll_s=poll_s)
         found.start()
         return found
 
@@ -99,13 +105,26 @@ class Resources:
 
         found = Watching(
             self.store,
-            FolderRegistry(self.settings.registry),
+            self.registry,
             self.client,
             poll_s=self.settings.registry_poll_s,
             regression_percent=self.settings.regression_percent,
         )
         found.start()
         return found
+
+    def prune(self, workload: str) -> None:
+        """Remove what the settings say is no longer needed of a workload."""
+        settings = self.settings
+        if settings.bundles_kept is None:
+            return
+        policy = Policy(settings.bundles_kept, settings.answers_kept_s)
+        try:
+            plan = plan_pruning(self.registry, settings.data / "snapshots", policy, [workload])
+            prune(self.registry, plan, "trainer", f"bundles_kept is {settings.bundles_kept}")
+        except (ForetellError, OSError) as error:
+            # The job itself is over; the next one tries again.
+            _log.warning("not pruned", workload=workload, error=str(error))
 
     def _more_waits(self) -> bool:
         try:
@@ -155,6 +174,7 @@ def register_tasks(app: Celery, resources: Resources) -> None:
     ) -> None:
         try:
             _or_give_back(lambda: resources.runs.run(str(job_id), str(workload), spec))
+            resources.prune(str(workload))
         except Busy as busy:
             # To the end of the queue: other workloads do not wait behind this one.
             raise self.retry(exc=busy, countdown=PAUSE_S) from busy

@@ -118,6 +118,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "promotion:history", "Show what was done to a workload's bundles, and why."
         ),
         "models": Entry("models:models", "Show the bundles of a registry or a server."),
+        "prune": Entry(
+            "prune:prune", "Remove bundles and snapshots that are no longer needed.", "trainer"
+        ),
         "workload": Entry("workload:workload", "Show, write and check schemas.", "trainer"),
     }
 )

@@ -14,7 +14,7 @@ from foretell.cli.options import json_option, registry_option, server_options
 from foretell.cli.sources import open_registry
 
 if TYPE_CHECKING:
-    from foretell.registry import FolderRegistry
+    from foretell.registry import Registry
 
 
 @click.group(short_help="Show the bundles of a registry or a server.")
@@ -60,7 +60,7 @@ def list_models(
         _print(rows)
 
 
-def _of_registry(place: FolderRegistry, workload: str) -> list[dict[str, Any]]:
+def _of_registry(place: Registry, workload: str) -> list[dict[str, Any]]:
     from foretell.errors import BundleRejected
 
     place.schema(workload)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foretell.errors import NotFound
-from foretell.registry import FolderRegistry
+from foretell.registries import registry_of
+from foretell.registry import Registry
 from foretell.schema import Schema
 from foretell.schema_file import SUFFIXES, load_schema
 from foretell.settings import load_settings
@@ -19,15 +20,18 @@ class SchemaSource:
     schema: Schema
     file: Path | None = None
 
-    def keep_in(self, registry: FolderRegistry) -> None:
+    def keep_in(self, registry: Registry) -> None:
         """Let the registry know a schema that came from a file."""
         if self.file is not None:
             registry.register(self.file.read_text(encoding="utf-8"), suffix=self.file.suffix)
 
 
-def open_registry(folder: Path | None) -> FolderRegistry:
-    """Return the registry in a folder; without one, in the folder that the settings name."""
-    return FolderRegistry(folder or load_settings().registry)
+def open_registry(folder: Path | None) -> Registry:
+    """Return the registry in a folder; without one, the one that the settings name."""
+    settings = load_settings()
+    if folder is not None:
+        settings = settings.model_copy(update={"registry": folder, "registry_url": None})
+    return registry_of(settings)
 
 
 def is_schema_file(source: str) -> bool:
@@ -35,7 +39,7 @@ def is_schema_file(source: str) -> bool:
     return "/" in source or source.endswith(SUFFIXES)
 
 
-def find_schema(source: str, registry: FolderRegistry) -> SchemaSource:
+def find_schema(source: str, registry: Registry) -> SchemaSource:
     """Return the schema of a file, of a workload in the registry, or a built-in one."""
     if is_schema_file(source):
         return SchemaSource(load_schema(Path(source)), Path(source))

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from foretell.cli.options import FOLDER
-from foretell.registry import FolderRegistry
+from foretell.cli.sources import open_registry
+from foretell.registry import Registry
 from foretell.settings import load_settings
 
 
@@ -20,7 +21,7 @@ class Places:
     """Where observations and bundles are."""
 
     data: Path
-    registry: FolderRegistry
+    registry: Registry
 
 
 def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +40,7 @@ def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:  # noqa: ANN401
         settings = load_settings()
         data = store or (state / "data" if state else settings.data)
-        bundles = registry or (state / "registry" if state else settings.registry)
-        return command(*args, places=Places(data, FolderRegistry(bundles)), **more)
+        bundles = registry or (state / "registry" if state else None)
+        return command(*args, places=Places(data, open_registry(bundles)), **more)
 
     return with_places

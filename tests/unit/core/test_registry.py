@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from moto.server import ThreadedMotoServer
 
 from foretell.bundle import MODEL_FILE, read_bundle
-from foretell.errors import BundleRejected, NoBundle, NotFound, SchemaError
+from foretell.errors import (
+    BundleRejected,
+    Conflict,
+    InvalidInput,
+    NoBundle,
+    NotFound,
+    SchemaError,
+    Unavailable,
+)
+from foretell.object_registry import ObjectRegistry
+from foretell.registries import registry_of
 from foretell.registry import FolderRegistry, Registry
 from foretell.schema import Schema
+from foretell.seal import SIGNATURE_FILE
+from foretell.settings import Settings
 
 MakeBundle = Callable[..., Path]
 
@@ -24,10 +47,36 @@ metrics: [{name: m}]
 """
 
 
+@pytest.fixture(scope="session")
+def storage() -> Iterator[str]:
+    """The URL of an S3 server with a bucket `models`."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    with closing(http.client.HTTPConnection(host, port, timeout=60)) as connection:
+        connection.request("PUT", "/models")
+        assert connection.getresponse().status == 200
+    yield url
+    server.stop()
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """An empty registry on a folder."""
-    return FolderRegistry(tmp_path / "registry")
+def bucket(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place in that bucket, which AWS's own variables lead to."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", storage)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return f"s3://models/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
+    """An empty registry, on a folder and on object storage."""
+    if request.param == "folder":
+        return FolderRegistry(tmp_path / "registry")
+    return ObjectRegistry(request.getfixturevalue("bucket"), tmp_path / "copies")
 
 
 def publish(registry: Registry, folder: Path, *, promote: bool = True) -> str:
@@ -174,3 +223,93 @@ def test_what_is_unloaded_stays_so_until_it_is_loaded(
     actions = [entry.action for entry in registry.history("rendering")]
     assert [action for action in actions if "load" in action] == ["unload", "load"]
     assert not registry.is_unloaded("../elsewhere")
+
+
+def test_what_an_alias_stands_for_is_never_removed(
+    registry: Registry, make_bundle: MakeBundle
+) -> None:
+    """Any other bundle can be removed, and is gone for everybody; the history says so."""
+    made = [make_bundle(f"b{i}", created=datetime(2025, 1, 1 + i, tzinfo=UTC)) for i in range(4)]
+    first, second, third = [publish(registry, folder) for folder in made[:3]]
+    fourth = publish(registry, made[3], promote=False)
+    for kept in (second, third, fourth):
+        with pytest.raises(Conflict, match=kept):
+            registry.remove("rendering", kept, "tests", "too old")
+    registry.remove("rendering", first, "tests", "too old")
+    assert registry.versions("rendering") == [fourth, third, second]
+    with pytest.raises(NotFound):
+        registry.path("rendering", first)
+    last = registry.history("rendering")[-1]
+    assert (last.action, last.new, last.why) == ("prune", first, "too old")
+
+
+def test_another_machine_has_copies_of_its_own(
+    bucket: str, tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    """What one machine publishes on object storage, another one reads, and both may promote."""
+    here = ObjectRegistry(bucket, tmp_path / "here")
+    there = ObjectRegistry(bucket, tmp_path / "there")
+    version = publish(here, make_bundle(), promote=False)
+    assert read_bundle(there.path("rendering", version)).version == version
+    there.promote("rendering", version, "tests", "good")
+    assert here.current("rendering") == version
+    assert [entry.action for entry in here.history("rendering")] == ["publish", "promote"]
+
+
+def test_storage_that_is_away_is_unavailable(bucket: str, tmp_path: Path) -> None:
+    """Storage without the bucket is said to be unavailable, by its URL."""
+    registry = ObjectRegistry(bucket.replace("models", "nowhere"), tmp_path)
+    with pytest.raises(Unavailable, match="s3://nowhere"):
+        registry.register(OWN_SCHEMA)
+
+
+def key_files(folder: Path) -> tuple[Path, Path]:
+    """Write a new key and its public half, and return their paths."""
+    folder.mkdir()
+    key = Ed25519PrivateKey.generate()
+    private, public = folder / "key.pem", folder / "public.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    return private, public
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_only_bundles_that_a_trusted_key_signed_are_taken(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    """With trusted keys, a bundle that is not signed, or by a stranger, is refused."""
+    private, public = key_files(tmp_path / "ours")
+    foreign, _ = key_files(tmp_path / "theirs")
+    url = request.getfixturevalue("bucket") if kind == "s3" else None
+    settings = Settings(registry=tmp_path / "registry", registry_url=url)
+
+    def opened(**changes: object) -> Registry:
+        return registry_of(settings.model_copy(update=changes))
+
+    reader = opened(trusted_keys_file=public)
+    unsigned = publish(opened(), make_bundle("unsigned", offset=1.0))
+    stranger = publish(opened(signing_key_file=foreign), make_bundle("stranger", offset=2.0))
+    good = publish(opened(signing_key_file=private), make_bundle("good", offset=3.0))
+    assert (reader.path("rendering", good) / SIGNATURE_FILE).exists()
+    with pytest.raises(BundleRejected, match="not signed"):
+        reader.path("rendering", unsigned)
+    with pytest.raises(BundleRejected, match="nobody who is trusted"):
+        reader.manifest("rendering", stranger)
+    # A signature is of one manifest.
+    signature = (reader.path("rendering", good) / SIGNATURE_FILE).read_bytes()
+    place = opened().path("rendering", unsigned)
+    (place / SIGNATURE_FILE).write_bytes(signature)
+    with pytest.raises(BundleRejected, match="nobody who is trusted"):
+        reader.path("rendering", unsigned)
+
+
+def test_files_that_hold_no_keys_are_named(tmp_path: Path) -> None:
+    """A key file that is missing, or holds something else, is an error of its setting."""
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no key")
+    for setting in ("signing_key_file", "trusted_keys_file"):
+        for path in (wrong, tmp_path / "missing.pem"):
+            with pytest.raises(InvalidInput, match=setting):
+                registry_of(Settings(registry=tmp_path).model_copy(update={setting: path}))
