@@ -30,9 +30,11 @@ from foretell.cli.sources import SchemaSource, find_schema, open_registry
 if TYPE_CHECKING:
     from foretell.bundle import Manifest
     from foretell.catalog import CatalogTable
-    from foretell.registry import FolderRegistry
+    from foretell.registry import Registry
     from foretell.schema import Schema
     from foretell_trainer.engine.fitting import FitSettings, Progress
+    from foretell_trainer.gate.gate import Trial
+    from foretell_trainer.gate.verdict import Verdict
     from foretell_trainer.ingest import IngestReport
     from foretell_trainer.snapshot import Snapshot
 
@@ -54,6 +56,11 @@ _MOST_NAMES = 10
     help="First search for settings that err less than the defaults, within this budget.",
 )
 @click.option("--untuned", is_flag=True, help="Use the defaults, whatever `foretell tune` kept.")
+@click.option(
+    "--gate",
+    is_flag=True,
+    help="Compare with the current bundle on rows that neither saw; a worse one is a candidate.",
+)
 @json_option
 def train(
     source: str,
@@ -66,9 +73,13 @@ def train(
     folds: int,
     search: str | None,
     untuned: bool,
+    gate: bool,
     as_json: bool,
 ) -> None:
     """Train a workload from files of measurements, and publish the bundle as current.
+
+    It takes over uncompared, unless --gate is given: then rows are held out, and a bundle that is
+    worse than the current one is published as `candidate`.
 
     WORKLOAD_OR_SCHEMA is a built-in workload (serverless, inference), one that the registry
     knows, or a schema's file. A schema from a file is kept in the registry, so that later
@@ -84,7 +95,7 @@ def train(
     place = open_registry(registry)
     found = find_schema(source, place)
     began = time.monotonic()
-    how = _How(family, split, folds, search, untuned)
+    how = _How(family, split, folds, search, untuned, gate)
     result = _train(found, files, named_files(catalogs), place, how, quiet=as_json)
     seconds = time.monotonic() - began
     if as_json:
@@ -102,6 +113,7 @@ class _How:
     folds: int
     search: str | None
     untuned: bool
+    gate: bool
 
 
 @dataclass(frozen=True)
@@ -109,13 +121,20 @@ class _Result:
     manifest: Manifest
     report: IngestReport
     conflicts: Sequence[str]
+    verdict: Verdict | None
+    """What the gate says; None when it was not asked."""
+
+    @property
+    def alias(self) -> str:
+        """What the bundle was published as."""
+        return "current" if self.verdict is None or self.verdict.promote else "candidate"
 
 
 def _train(
     found: SchemaSource,
     files: Sequence[Path],
     catalogs: Sequence[tuple[str, Path]],
-    place: FolderRegistry,
+    place: Registry,
     how: _How,
     *,
     quiet: bool,
@@ -137,20 +156,45 @@ def _train(
             why = f"none of {report.rows} rows can be trained on{first}"
             raise InvalidInput([Violation("data", "", why)], why)
         folder = Path(scratch) / "bundle"
+        trial = _trial(schema, snapshot, tables, place, Path(scratch)) if how.gate else None
+        if trial is not None:
+            snapshot = trial.snapshot
         with output.progress_of("reading", quiet=quiet) as tell:
             settings, validated = _settled((schema, snapshot, tables), place, how, tell)
             manifest = fit(schema, snapshot, tables, folder, settings, tell, validated=validated)
         found.keep_in(place)
-        place.publish(
-            schema.workload, folder, promote=True, who=getpass.getuser(), why="foretell train"
+        verdict = None if trial is None else trial.judge(folder)
+        why = "not compared" if verdict is None else verdict.sentence()
+        version = place.publish(
+            schema.workload,
+            folder,
+            promote=verdict is None or verdict.promote,
+            who=getpass.getuser(),
+            why=f"foretell train: {why}",
         )
+        manifest = place.manifest(schema.workload, version)
     conflicts = [conflict for r in reports for conflict in r.conflicts]
-    return _Result(manifest, report, conflicts)
+    return _Result(manifest, report, conflicts, verdict)
+
+
+def _trial(
+    schema: Schema,
+    snapshot: Snapshot,
+    catalogs: Sequence[CatalogTable],
+    place: Registry,
+    scratch: Path,
+) -> Trial:
+    """Return what is fitted on and what judges it, held out of it."""
+    from foretell.settings import load_settings
+    from foretell_trainer.gate.gate import Gate
+
+    gate = Gate(place, snapshot.path.parent, load_settings())
+    return gate.hold_out(schema, snapshot, catalogs, scratch)
 
 
 def _settled(
     rows: tuple[Schema, Snapshot, Sequence[CatalogTable]],
-    place: FolderRegistry,
+    place: Registry,
     how: _How,
     tell: Progress,
 ) -> tuple[FitSettings, dict[str, Any]]:
@@ -180,11 +224,13 @@ def _settled(
     return settings, validated
 
 
-def _as_json(result: _Result, place: FolderRegistry, seconds: float) -> dict[str, Any]:
+def _as_json(result: _Result, place: Registry, seconds: float) -> dict[str, Any]:
     manifest, report = result.manifest, result.report
     return {
         "workload": manifest.workload,
         "version": manifest.version,
+        "alias": result.alias,
+        "gate": None if result.verdict is None else result.verdict.sentence(),
         "registry": str(place.root),
         "rows": report.rows,
         "rows_used": manifest.lineage.rows,
@@ -218,7 +264,14 @@ def _what_catalogs_knew(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
+def _judged(result: _Result) -> str:
+    """Return what became of the comparison with the bundle before, for people."""
+    if result.verdict is not None:
+        return result.verdict.sentence()
+    return "not compared with the bundle before; with --gate it would be"
+
+
+def _print(result: _Result, place: Registry, seconds: float) -> None:
     manifest, report = result.manifest, result.report
     workload = manifest.workload
     click.echo(
@@ -239,5 +292,6 @@ def _print(result: _Result, place: FolderRegistry, seconds: float) -> None:
         click.echo("fitted with what `foretell tune` kept")
     if "cross_validation" in manifest.evaluation:
         print_report(manifest.evaluation["cross_validation"])
-    click.echo(f"published {manifest.version} as current in {place.root}")
+    click.echo(f"published {manifest.version} as {result.alias} in {place.root}")
+    click.echo(_judged(result))
     click.echo(f"next: foretell serve --registry {place.root}   or: foretell predict {workload} …")

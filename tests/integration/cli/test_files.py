@@ -103,6 +103,23 @@ def test_what_a_search_finds_is_kept_only_if_it_is_better(trained: Trained, tmp_
     assert not kept.exists()
 
 
+def test_train_says_whether_the_bundle_was_compared(trained: Trained, tmp_path: Path) -> None:
+    """Without --gate a bundle takes over, and that it was not compared is said; with it, rows are
+    held out, and what came of the comparison is in the output and in the audit."""
+    place = ("--data", trained.fresh, "--family", "ridge", "--registry", tmp_path / "registry")
+    ran = foretell("train", trained.schema, *place, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "as current" in ran.out
+    assert "not compared" in ran.out
+    ran = foretell("train", "render", *place, "--gate", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    registry = FolderRegistry(tmp_path / "registry")
+    assert ran.json["alias"] in ("current", "candidate")
+    assert registry.aliases("render")[ran.json["alias"]] == ran.json["version"]
+    assert "promoted" in ran.json["gate"]
+    assert any(ran.json["gate"] in entry.why for entry in registry.history("render"))
+
+
 def test_a_learning_curve_is_printed(trained: Trained, tmp_path: Path) -> None:
     """`prequential` prints raw and normalised errors of each metric, every so many rows."""
     ran = foretell(
