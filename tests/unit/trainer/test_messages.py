@@ -23,7 +23,7 @@ def test_good_observations_are_kept_as_sent(schema: Schema) -> None:
     """A checked observation keeps its features as sent, without those that are missing."""
     batch = check_messages(schema, [wire()])
     assert batch.rejected == ()
-    assert batch.observations["features"].to_pylist() == ['{"task": "fib", "size": 3}']
+    assert batch.observations["features"].to_pylist() == ['{"task":"fib","size":3}']
 
 
 def test_each_bad_observation_is_rejected_alone(schema: Schema) -> None:
