@@ -1,5 +1,7 @@
 """Bundles: one immutable, versioned model in a folder, `model.onnx` beside `manifest.json`.
 
+Further files may stand beside them: `known.npz` (see `foretell.known`) explains answers.
+
 The graph takes `numbers` (double [n, F_num]) and `categories` (int64 [n, F_cat]), laid out as
 `foretell.encoding` says, and answers `location` and `scale` (float [n, M]), `support`
 (float [n]), `table` (int64 [n, M]: which quantile table holds for each metric) and `rows` (float
@@ -162,19 +164,27 @@ class Manifest(_Part):
         return json.dumps(data, indent=1, default=_plain, allow_nan=False)
 
 
-def write_bundle(folder: Path, model: bytes, draft: Manifest) -> Manifest:
+def write_bundle(
+    folder: Path, model: bytes, draft: Manifest, beside: Mapping[str, bytes] | None = None
+) -> Manifest:
     """Write a bundle into `folder`, making it, and return the manifest with version and files.
 
-    `draft` is the manifest without `version` and `files`.
+    `draft` is the manifest without `version` and `files`; `beside` are files beside the model,
+    by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = {MODEL_FILE: BundleFile(sha256=hashlib.sha256(model).hexdigest(), size=len(model))}
+    contents = {MODEL_FILE: model, **(beside or {})}
+    files = {
+        name: BundleFile(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        for name, content in contents.items()
+    }
     unnamed = draft.model_copy(update={"files": files, "version": ""})
     stamp = draft.created_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     version = f"{stamp}-{_content_digest(json.loads(unnamed.to_json()))}"
     text = unnamed.model_copy(update={"version": version}).to_json()
     with naming(folder):
-        (folder / MODEL_FILE).write_bytes(model)
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
         (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
     return Manifest.model_validate_json(text)
 

@@ -6,6 +6,7 @@ ForetellError
 ├── NotFound                  NOT_FOUND            no such workload, bundle, job, metric
 ├── NoBundle                  FAILED_PRECONDITION  the workload has never been trained
 ├── BundleRejected            FAILED_PRECONDITION  a bundle failed its checks and is not served
+├── NotExplainable            FAILED_PRECONDITION  the bundle holds nothing to explain answers with
 ├── Conflict                  ABORTED              somebody else changed the same thing first
 ├── Unauthenticated           UNAUTHENTICATED      no token, or a wrong one
 ├── PermissionDenied          PERMISSION_DENIED    a good token that may not do this
@@ -113,6 +114,20 @@ class BundleRejected(ForetellError):
         self.version = version
         self.why = why
         super().__init__(f"bundle {version} is refused: {why}")
+
+
+class NotExplainable(ForetellError):
+    """The bundle answers, but holds no known rows to explain its answers with."""
+
+    status = "FAILED_PRECONDITION"
+    reason = "NOT_EXPLAINABLE"
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__(
+            f"bundle {version} keeps no rows of its training data, so its answers cannot be "
+            "explained; bundles that are trained from now on do"
+        )
 
 
 class Conflict(ForetellError):

@@ -21,6 +21,7 @@ from foretell.corrections import Corrections, CorrectionTable
 from foretell.encoding import Encoded, EncodedRow, Encoder
 from foretell.errors import BundleRejected
 from foretell.forecast import Forecasts
+from foretell.known import KNOWN_FILE, KnownRows
 from foretell.schema import Schema
 
 if TYPE_CHECKING:
@@ -91,8 +92,12 @@ class Predictor:
     Nothing about it changes but its corrections, which are one reference too.
     """
 
-    def __init__(self, manifest: Manifest, session: InferenceSession) -> None:
+    def __init__(
+        self, manifest: Manifest, session: InferenceSession, known: KnownRows | None = None
+    ) -> None:
         self.manifest = manifest
+        self.known = known
+        """Rows of the training data; None in bundles of old, whose answers have no explanation."""
         self.schema = manifest.schema_
         self.encoder = Encoder(self.schema, manifest.vocabulary, manifest.catalogs)
         self._session = session
@@ -125,7 +130,7 @@ class Predictor:
             raise BundleRejected(manifest.version, why)
         session = open_session(model, manifest.version)
         _check_signature(session, manifest)
-        predictor = cls(manifest, session)
+        predictor = cls(manifest, session, _known_rows(folder, manifest))
         predictor.check_golden()
         return predictor
 
@@ -253,6 +258,18 @@ def open_session(model: bytes, version: str) -> InferenceSession:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises many kinds, all of them mean this
         raise BundleRejected(version, f"{MODEL_FILE} does not load: {error}") from error
+
+
+def _known_rows(folder: Path, manifest: Manifest) -> KnownRows | None:
+    if KNOWN_FILE not in manifest.files:
+        return None
+    schema = manifest.schema_
+    sizes = tuple(len(manifest.vocabulary[name]) for name in schema.category_names)
+    content = read_file(folder, manifest, KNOWN_FILE)
+    try:
+        return KnownRows.from_bytes(content, sizes, len(schema.number_names), len(schema.metrics))
+    except ValueError as error:
+        raise BundleRejected(manifest.version, f"{KNOWN_FILE} {error}") from error
 
 
 def _check_signature(session: InferenceSession, manifest: Manifest) -> None:

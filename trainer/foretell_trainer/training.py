@@ -17,6 +17,7 @@ from foretell.catalog import CatalogTable
 from foretell.encoding import Encoded, Encoder, build_vocabulary
 from foretell.errors import Cancelled
 from foretell.forecast import QuantileTables
+from foretell.known import KNOWN_FILE
 from foretell.predictor import open_session
 from foretell.schema import Schema
 from foretell_trainer.engine.calibration import LEVELS
@@ -33,6 +34,7 @@ from foretell_trainer.engine.inputs import fit_inputs
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.report_card import report_card
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
+from foretell_trainer.kept import kept_rows
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
 
 GOLDEN_ROWS = 16
@@ -105,7 +107,8 @@ def train(
         libraries=_libraries(settings.family),
         golden=_golden(encoded, answers, settings.seed),
     )
-    manifest = write_bundle(out, model, draft)
+    known = kept_rows(encoded, columns.metrics, settings.seed)
+    manifest = write_bundle(out, model, draft, {KNOWN_FILE: known.to_bytes()})
     progress("written", 1.0, {"bytes": manifest.files[MODEL_FILE].size})
     return manifest
 

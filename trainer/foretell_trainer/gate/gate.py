@@ -51,7 +51,8 @@ class Trial:
         manifest = read_bundle(folder)
         about = {"held_out": self.held_out.describe(), **verdict.describe()}
         model = read_file(folder, manifest, MODEL_FILE)
-        write_bundle(folder, model, _with_gate(manifest, about))
+        beside = {n: read_file(folder, manifest, n) for n in manifest.files if n != MODEL_FILE}
+        write_bundle(folder, model, _with_gate(manifest, about), beside)
         return verdict
 
     def _verdict(self, candidate: Predictor) -> Verdict:
