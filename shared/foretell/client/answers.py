@@ -40,6 +40,7 @@ def prediction(message: prediction_pb2.PredictResponse) -> Prediction:
         groups=tuple(GroupRows(tuple(g.features), g.training_rows) for g in provenance.groups),
         unknown_features=tuple(provenance.unknown_features),
         prediction_id=message.prediction_id,
+        correction=provenance.correction,
     )
 
 
@@ -89,7 +90,7 @@ def _predictions(message: prediction_pb2.PredictBatchResponse, start: int) -> Pr
         unknown_features={
             u.feature: np.array(u.rows, dtype=np.int64) + start for u in message.unknown_features
         },
-        chunks=(Chunk(start, message.prediction_id, message.bundle_version),),
+        chunks=(Chunk(start, message.prediction_id, message.bundle_version, message.correction),),
     )
 
 

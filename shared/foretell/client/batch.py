@@ -75,6 +75,8 @@ class Chunk:
     first_row: int
     prediction_id: str
     bundle_version: str
+    correction: int = 0
+    """Number of the corrections by recent outcomes; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +134,7 @@ class Predictions:
                 name for name, rows in self.unknown_features.items() if i in rows
             ),
             prediction_id=f"{chunk.prediction_id}/{i - chunk.first_row}",
+            correction=chunk.correction,
         )
 
     def __iter__(self) -> Iterator[Prediction]:

@@ -87,6 +87,8 @@ class Prediction:
     """Category features whose value the bundle has never seen."""
     prediction_id: str
     """What to report the outcome with."""
+    correction: int = 0
+    """Number of the corrections by recent outcomes that the bundle was subject to; 0: none."""
 
     @property
     def support(self) -> float:
