@@ -8,7 +8,8 @@ and batch size b, with the normal table below:
     memory_mb         median 1000 · b                 spread 0.1
     power_w           median POWER[h]                 spread 0.05
 
-Beside another job, latency is SLOWDOWN times as much, and throughput as much less.
+Beside another job, latency is SLOWDOWN times as much, and throughput as much less. With a metric
+`slowdown` beside these, that says OWN_SLOWDOWN times SLOWDOWN.
 Hardware that is not in the bundle answers as `unknown` does, with support 0.05.
 """
 
@@ -59,6 +60,7 @@ HARDWARE = ("fast", "huge", "old", "vague")
 LATENCY = {"fast": 10.0, "huge": 12.0, "old": 40.0, "vague": 9.5, "unknown": 15.0}
 SPREAD = {"fast": 0.05, "huge": 0.05, "old": 0.1, "vague": 0.8, "unknown": 1.0}
 POWER = {"fast": 300.0, "huge": 500.0, "old": 100.0, "vague": 200.0, "unknown": 250.0}
+OWN_SLOWDOWN = 1.1
 SLOWDOWN = {"a": 1.2, "alone": 1.0, "b": 1.5}
 FACTS: dict[str, tuple[Any, ...]] = {
     "vendor": ("acme", "acme", "bolt", None),
@@ -76,15 +78,22 @@ def lab_schema() -> Schema:
     return parse_schema(LAB, "lab.yaml")
 
 
-def lab_predictor(folder: Path) -> Predictor:
+def with_slowdown() -> Schema:
+    """Return the schema with a metric `slowdown`."""
+    metric = "  - {name: slowdown, direction: lower, scale: log}\ngroups:"
+    return parse_schema(LAB.replace("groups:", metric), "lab.yaml")
+
+
+def lab_predictor(folder: Path, schema: Schema | None = None) -> Predictor:
     """Write the bundle into a folder and load it."""
-    lab_bundle(folder)
+    lab_bundle(folder, schema)
     return Predictor.load(folder)
 
 
-def lab_bundle(folder: Path) -> Manifest:
+def lab_bundle(folder: Path, schema: Schema | None = None) -> Manifest:
     """Write the bundle into a folder."""
-    return write_bundle(folder, _graph(lab_schema()), _manifest(lab_schema()))
+    mine = schema or lab_schema()
+    return write_bundle(folder, _graph(mine), _manifest(mine))
 
 
 def _table(metric: str, hardware: str) -> tuple[float, float, float]:
@@ -95,11 +104,12 @@ def _table(metric: str, hardware: str) -> tuple[float, float, float]:
         "throughput_per_s": (math.log(1000) - latency, 0.5, SPREAD[hardware]),
         "memory_mb": (math.log(1000), 1.0, 0.1),
         "power_w": (math.log(POWER[hardware]), 0.0, 0.05),
+        "slowdown": (math.log(OWN_SLOWDOWN), 0.0, 0.05),
     }[metric]
 
 
 def _sign(metric: str) -> float:
-    return {"latency_ms": 1.0, "throughput_per_s": -1.0}.get(metric, 0.0)
+    return {"latency_ms": 1.0, "throughput_per_s": -1.0, "slowdown": 1.0}.get(metric, 0.0)
 
 
 def _tables(schema: Schema) -> tuple[np.ndarray[Any, Any], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from foretell.decide import Decider, Item, Limit, Share, Sharing, Strategy
 from foretell.decide.sharing.strategies import _together
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
+from tests.lab import OWN_SLOWDOWN, SLOWDOWN, lab_predictor, with_slowdown
 
 ITEM: dict[str, Value] = {"hardware": "fast", "batch_size": 1.0}
 
@@ -90,6 +92,15 @@ def test_neighbours_slow_each_other_down_as_forecast(decider: Decider) -> None:
     alone = 10.0
     assert ends["b"] == pytest.approx(alone * 1.2, rel=0.02)
     assert ends["a"] == pytest.approx(alone * (1.2 + (1 - 1.2 / 1.5)), rel=0.02)
+
+
+def test_a_metric_of_slowdown_is_taken_for_it(tmp_path: Path) -> None:
+    """Where slowdowns themselves are learned, they are what neighbours do to each other."""
+    decider = Decider(lab_predictor(tmp_path / "bundle", with_slowdown()))
+    items = tuple(Item(job, {**ITEM, "job": job}, work=1000.0) for job in "ab")
+    answer = decider.share(Share(items, neighbour_feature="beside", item_feature="job"))
+    first = min(by_name(answer)["parallel"].timeline, key=lambda part: part.end_s)
+    assert first.slowdown == pytest.approx(OWN_SLOWDOWN * SLOWDOWN["a"], rel=0.02)
 
 
 @given(

@@ -67,6 +67,8 @@ class Known:
     memory_metric: str | None
     slowdown: float | None
     """The caller's factor for each item beside; None to take what the bundle knows about them."""
+    slowdown_metric: str | None = None
+    """The metric that is that factor; None to divide the time beside another by that alone."""
 
     def seconds(self, item: int, how: str = "alone", which: float = 0.0) -> Floats:
         """Return how long an item takes for all of its work, [outcomes]."""
@@ -84,6 +86,9 @@ class Known:
         """Return how much longer an item takes beside another than alone, expected."""
         if self.slowdown is not None:
             return self.slowdown
+        if self.slowdown_metric is not None:
+            row = self.layout.rows[item, "beside", float(other)]
+            return max(1.0, float(self.outcomes.metric(self.slowdown_metric)[row].mean()))
         beside = self.seconds(item, "beside", float(other)).mean()
         return max(1.0, float(beside / self.seconds(item).mean()))
 

@@ -24,6 +24,9 @@ NEIGHBOUR = "neighbour"
 ALONE = "alone"
 """The neighbour of an item that nothing runs beside, where training knows it by this name; else
 the feature is left out."""
+SLOWDOWN = "slowdown"
+"""The metric that says how many times as long an item takes beside its neighbour as alone, where
+the schema has one; else the work metric itself is forecast for both."""
 DEFAULT_SIZES = tuple(2.0**power for power in range(9))
 GOALS = ("makespan", "mean_completion", "memory")
 SHARED_ERROR = 0.5
@@ -59,6 +62,7 @@ def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
         work=asked.work,
         memory_metric=asked.memory,
         slowdown=question.slowdown,
+        slowdown_metric=_slowdown_metric(predictor.schema),
     )
     found = [sequential(known, asked.question, asked.bounds)]
     left_out = []
@@ -84,6 +88,11 @@ def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
 
 def _order(strategy: Strategy) -> tuple[bool, float]:
     return not strategy.feasible, strategy.value
+
+
+def _slowdown_metric(schema: Schema) -> str | None:
+    is_there = SLOWDOWN in schema.metric_names and schema.metric(SLOWDOWN).unit in ("", "1")
+    return SLOWDOWN if is_there else None
 
 
 def _memory_unit(schema: Schema, metric: str | None) -> str:
