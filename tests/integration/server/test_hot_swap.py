@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 from foretell.bundle import MODEL_FILE, write_bundle
 from foretell.jobs import JobStore
 from foretell.registry import FolderRegistry
 from foretell.v1 import model_pb2
 from tests.bundles import tiny_bundle, toy_graph, toy_manifest, toy_schema
-from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer
+from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
 
 
 def install(server: RunningServer, folder: Path, workload: str = "toy") -> str:
@@ -215,6 +217,21 @@ def test_a_bundle_that_is_deleted_under_the_server_goes_on_answering(
     assert server.predict(7.0).provenance.bundle_version == version
     after = server.publish(shift=1.0)
     assert server.predict(7.0).provenance.bundle_version == after
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Years ahead or back, calls are answered, bundles taken over, and health is what it was."""
+    clock = time.time
+    for jump_s in (1e9, -1e9):
+        monkeypatch.setattr(time, "time", lambda by=jump_s: clock() + by)
+        # Without deadlines: the client in this process, whose clock jumps too, counts those by it.
+        predict = server.stubs.prediction.Predict
+        version = server.publish(shift=jump_s / 1e9)
+        assert predict(toy_request()).provenance.bundle_version == version
+        check = server.health.Check(health_pb2.HealthCheckRequest())
+        assert check.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_broken_aliases_of_one_workload_do_not_stop_the_others(server: RunningServer) -> None:
