@@ -42,6 +42,13 @@ BENCHMARKS = (
         quick=("--only", "wasm_tasks,llm_models", "--splits", "random", "--quick"),
     ),
     Benchmark(
+        "benchmarks.anomalies",
+        "rows that break what their schema declares, and rates that cannot be",
+        "--data DIR [--registry FOLDER]",
+        "1",
+        quick=(),
+    ),
+    Benchmark(
         "benchmarks.decisions",
         "hardware for held-out models, limits that hold, rankings and matrices through gRPC",
         "--data DIR [--only vision_models,llm_models] [--folds N] [--no-speed]",
@@ -92,6 +99,14 @@ BENCHMARKS = (
         "--data DIR [--only wasm_tasks,vision_models]",
         "3",
         quick=("--only", "wasm_tasks"),
+    ),
+    Benchmark(
+        "benchmarks.retraining",
+        "a training run beside 1,000 predictions per second: failures and latency",
+        "--rows 21000 --rate 1000",
+        "5",
+        quick=("--rows", "2000", "--rate", "300", "--family", "ridge"),
+        needs_data=False,
     ),
     Benchmark(
         "benchmarks.kills",

@@ -18,7 +18,7 @@ from foretell_trainer.gate.scores import score
 
 Floats = NDArray[np.float64]
 
-ANOMALY_FACTOR = 30.0
+ANOMALY_FACTOR = 10.0
 """What is so many times beyond the 98 % interval was not measured: a unit, a clock, a typo."""
 ANOMALY_SUPPORT = 0.3
 """Where the bundle has seen less than this, it is in no position to call anything impossible."""
