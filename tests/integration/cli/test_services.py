@@ -136,6 +136,15 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
         outcome = ("--prediction-id", asked.json["prediction_id"], "--metric", "seconds=0.2")
         known = foretell("observe", "render", *outcome, *address, cwd=tmp_path)
         assert known.out == "1 accepted, 0 rejected\n"
+        past = foretell("replay", asked.json["prediction_id"], "--json", *address, cwd=tmp_path)
+        assert past.json["prediction"]["bundle_version"] == job.json["bundle"]
+        median = asked.json["metrics"]["seconds"]["median"]
+        assert past.json["prediction"]["metrics"]["seconds"]["median"] == median
+        for command in ("anomalies", "regressions"):
+            assert foretell(command, "render", "--json", *address, cwd=tmp_path).json == []
+        assert foretell("live", "render", *address, cwd=tmp_path).code == 0
+        old = foretell("prune", "--dry-run", "--json", "--state", state, cwd=tmp_path)
+        assert (old.json["removed"], old.json["bundles"]) == (False, [])
         line = {
             "id": "from-a-line",
             "features": {"scene": "city", "host": "old", "pixels": 9000},
