@@ -23,6 +23,7 @@ from foretell.errors import Cancelled
 from foretell.schema import Schema
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.trees import Singles
 
 FEWEST_ROWS = 400
 """With fewer rows there is nothing to learn of who does how well where."""
@@ -46,13 +47,13 @@ _FLOOR = 0.3
 """What is left of the likeness of two settings for each category in which they differ."""
 
 _MOST_STEPS = 300
-_MORE_STEPS = 60
+_MORE_STEPS = 40
 _MOST_IN_BLOCK = 128
 _MOST_SMOOTH = 1100
 _NOISE = 0.02
 """The share of the residual's variance that no interaction explains."""
 _FEW_SUBJECTS = 600
-_TOLERANCE = 2e-3
+_TOLERANCE = 5e-3
 _OUTLIER = 4.0
 
 
@@ -248,13 +249,13 @@ class _Cells:
     plan: Plan
     cell: Integers
     """[n]: u · S + s."""
-    dense: Floats
+    dense: Singles
     """[U, D], scaled by the root of the prior variances."""
     tables: scipy.sparse.csr_matrix
     """[U, values of all tables], alike."""
-    covariance: Floats | None
+    covariance: Singles | None
     """[U, U], where that is the shorter way."""
-    likeness: Floats
+    likeness: Singles
     """[S, S]"""
 
     @classmethod
@@ -275,7 +276,11 @@ class _Cells:
         tables = scipy.sparse.hstack(parts, format="csr")
         short = len(few) <= _FEW_SUBJECTS
         covariance = dense @ dense.T + (tables @ tables.T).toarray() if short else None
-        return cls(plan, cell, dense, tables, covariance, plan.own_likeness)
+        # The solution is wanted to a few thousandths, for which single precision is enough.
+        likeness = plan.own_likeness.astype(np.float32)
+        singles, tables = dense.astype(np.float32), tables.astype(np.float32)
+        near = None if covariance is None else covariance.astype(np.float32)
+        return cls(plan, cell, singles, tables, near, likeness)
 
     def solve(
         self,
@@ -314,7 +319,7 @@ class _Cells:
 
     def _likely(self, noise: Floats) -> _Likely:
         """Return the preconditioner: subjects each for itself, and what is smooth over them."""
-        own = np.asarray(self.tables.multiply(self.tables).sum(axis=1)).ravel()
+        own = np.asarray(self.tables.multiply(self.tables).sum(axis=1), dtype=np.float32).ravel()
         subject, setting = np.divmod(self.cell, len(self.likeness))
         order = np.argsort(subject, kind="stable")
         ranks = np.empty(len(order), np.int64)
@@ -328,15 +333,15 @@ class _Cells:
         # Places without a row are on their own, and stay 0.
         settings = np.zeros(shape, np.int64)
         settings.reshape(-1)[place] = setting
-        filled = np.zeros(shape)
+        filled = np.zeros(shape, np.float32)
         filled.reshape(-1)[place] = 1.0
-        diagonal = np.ones(shape)
+        diagonal = np.ones(shape, np.float32)
         diagonal.reshape(-1)[place] = noise
         grids = self.likeness[settings[:, :, None], settings[:, None, :]]
         grids *= own[members[:, 0], None, None] * filled[:, :, None] * filled[:, None, :]
         steps = np.arange(size)
         grids[:, steps, steps] += diagonal
-        inverse = np.asarray(np.linalg.inv(grids), dtype=np.float64)
+        inverse = np.asarray(np.linalg.inv(grids), dtype=np.float32)
         values, vectors = np.linalg.eigh(self.likeness)
         rank = max(1, min(_MOST_SMOOTH // self.dense.shape[1], len(values)))
         roots = vectors[:, -rank:] * np.sqrt(np.maximum(values[-rank:], 0.0))
@@ -358,7 +363,7 @@ class _Cells:
             mixed = self.covariance @ sums
         else:
             mixed = self.dense @ (self.dense.T @ sums) + self.tables @ (self.tables.T @ sums)
-        return np.asarray((mixed @ self.likeness).ravel()[self.cell])
+        return np.asarray((mixed @ self.likeness).ravel()[self.cell], dtype=np.float64)
 
     def primal(self, dual: Floats) -> Interaction:
         """Return the weights that a dual solution stands for."""
@@ -369,39 +374,39 @@ class _Cells:
         tables = np.split(roots[:, None] * (self.tables.T @ sums), np.cumsum(self.plan.sizes)[:-1])
         return Interaction(self.plan, weights, tuple(np.insert(t, 0, 0.0, axis=0) for t in tables))
 
-    def _sums(self, values: Floats) -> Floats:
+    def _sums(self, values: Floats) -> Singles:
         shape = (len(self.dense), len(self.likeness))
         sums = np.bincount(self.cell, values, shape[0] * shape[1])
-        return np.asarray(sums, dtype=np.float64).reshape(shape)
+        return sums.astype(np.float32).reshape(shape)
 
 
 @dataclass(frozen=True)
 class _Likely:
     """The inverse of most of the covariance (the matrix inversion lemma)."""
 
-    inverse: Floats
+    inverse: Singles
     """[blocks, size, size]"""
     place: Integers
     """[n]: block · size + place in it."""
-    dense: Floats
+    dense: Singles
     """[blocks, D]"""
-    factors: Floats
+    factors: Singles
     """[blocks, size, R]"""
-    images: Floats
+    images: Singles
     """[blocks, size, R]: the inverses times the factors."""
-    core: tuple[Floats, bool]
+    core: tuple[Singles, bool]
     """Factorised, [D · R, D · R]."""
 
     def solve(self, values: Floats) -> Floats:
         """Return the inverse times a vector, [n]."""
-        padded = np.zeros(self.inverse.shape[:2])
+        padded = np.zeros(self.inverse.shape[:2], np.float32)
         padded.reshape(-1)[self.place] = values
         alone = (self.inverse @ padded[:, :, None])[:, :, 0]
         folded = (self.factors.transpose(0, 2, 1) @ alone[:, :, None])[:, :, 0]
         smooth = scipy.linalg.cho_solve(self.core, (self.dense.T @ folded).reshape(-1))
         back = self.dense @ smooth.reshape(self.dense.shape[1], -1)
         alone -= (self.images @ back[:, :, None])[:, :, 0]
-        return np.asarray(alone.reshape(-1)[self.place])
+        return np.asarray(alone.reshape(-1)[self.place], dtype=np.float64)
 
 
 def interaction_to_onnx(

@@ -43,9 +43,11 @@ Tell = Callable[[str, float, dict[str, float]], None]
 
 _FEWEST_STEPS = 3
 _FEWEST_FOR_PARTS = 100
-_SCALE_ROWS = 40_000
+_SCALE_ROWS = 25_000
 _SCALE_FOLDS = 4
-_TREE_ROWS = 40_000
+_TREE_ROWS = 25_000
+_FEW_ROUNDS = 200
+"""Where interactions say most, trees have little left to say."""
 _LARGE = 100_000
 _STRENGTHS = (10.0, 1.0, 0.1)
 
@@ -244,8 +246,11 @@ class MetricFit:
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
         few = n < FEW_ROWS
+        most = self.settings.most_rounds
+        if self.plan is not None and not few:
+            most = min(most, _FEW_ROUNDS)
         default = TreeSettings(
-            rounds=0 if self.family.learner is None else self.settings.most_rounds,
+            rounds=0 if self.family.learner is None else most,
             learner=self.family.learner or "lightgbm",
             leaves=int(np.clip(n // 25, 4, 31)),
             learning_rate=0.05 if few or self.plan is None else 0.1,
