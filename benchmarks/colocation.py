@@ -2,10 +2,11 @@
 
     python -m benchmarks.colocation --data DIR [--observed 0.5] [--rows N] [--location-only]
 
-Runs alone and runs beside one neighbour are learned from together (`schemas/wasm_colocation.yaml`).
-Two splits: a share of all (workload, neighbour, platform) combinations is observed, both runs of a
-combination on the same side; or a share of the (workload, platform) pairs, so that a held-out run
-was seen neither alone nor beside anybody.
+What is learned (`schemas/wasm_colocation.yaml`): runtimes alone, and slowdowns beside one neighbour
+where the run alone is among what is observed. The runtime beside a neighbour is forecast as the one
+times the other. Two splits: a share of the combinations (workload, neighbour, platform) is seen,
+both runs of one on the same side; or a share of the pairs (workload, platform), so that what is
+held out was seen neither alone nor beside anybody.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -22,29 +24,49 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bundles import fit_bundle, predict
-from benchmarks.datasets import SCHEMAS, DataSet, Loaded
+from benchmarks.datasets import SCHEMAS
+from foretell.catalog import CatalogTable
+from foretell.decide.outcomes import Strata
+from foretell.predictor import Predictor
+from foretell.schema import Schema
 from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
 from foretell_trainer.engine.fitting import locate
 from foretell_trainer.engine.inputs import Flags, Floats, Integers
 from foretell_trainer.snapshot import read_snapshot, snapshot_from_files
-from foretell_trainer.training import FitSettings, prepare
+from foretell_trainer.training import FitSettings, prepare, train
 
 ALONE = "alone"
 SEED = 5
 LEVELS = (0.8, 0.9, 0.95)
-ABOUT = DataSet(
-    "wasm_colocation",
-    "wasm_platforms/interference.parquet",
-    "workload",
-    "platform",
-    (
-        ("workloads", "wasm_platforms/workloads.parquet"),
-        ("neighbours", "wasm_platforms/workloads.parquet"),
-        ("platforms", "wasm_platforms/platforms.parquet"),
-    ),
-)
+FOLDER = "wasm_platforms"
+_AT_ONCE = 2000
+_CATALOGS = (("workloads", "workloads"), ("neighbours", "workloads"), ("platforms", "platforms"))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs, alone and beside a neighbour, [n] each."""
+
+    workload: np.ndarray[Any, Any]
+    neighbour: np.ndarray[Any, Any]
+    platform: np.ndarray[Any, Any]
+    runtime: Floats
+
+    @property
+    def beside(self) -> Flags:
+        """Which runs had a neighbour."""
+        found: Flags = self.neighbour != ALONE
+        return found
+
+    def alone(self, known: Flags) -> Floats:
+        """Return the runtime alone of each run's workload on its platform, NaN if not known."""
+        pair = _codes(self.workload, self.platform)
+        found = np.full(int(pair.max()) + 1, np.nan)
+        rows = known & ~self.beside
+        found[pair[rows]] = self.runtime[rows]
+        times: Floats = found[pair]
+        return times
 
 
 @dataclass(frozen=True)
@@ -55,47 +77,42 @@ class Split:
     observed: Flags
 
 
-def load_runs(data: Path, folder: Path) -> Loaded:
-    """Return all runs, alone and beside a neighbour, as `train` would read them."""
-    solo = pq.read_table(data / "wasm_platforms" / "runtimes.parquet")
-    beside = pq.read_table(data / ABOUT.file)
-    alone = pa.array([ALONE] * len(solo), type=beside.schema.field("corunner").type)
-    table = pa.concat_tables(
-        [solo.append_column("corunner", alone).select(beside.column_names), beside]
-    )
-    path = folder / "runs.parquet"
-    pq.write_table(table, path)
-    schema = load_schema(SCHEMAS / f"{ABOUT.name}.yaml")
-    snapshot, report = snapshot_from_files(schema, [path], folder)
-    named = [(name, data / file) for name, file in ABOUT.catalogs]
-    catalogs, _ = catalogs_from_files(schema, named)
-    return Loaded(
-        about=ABOUT,
-        schema=schema,
-        snapshot=snapshot,
-        table=pq.read_table(snapshot.path),
-        columns=read_snapshot(snapshot, schema),
-        catalogs=tuple(catalogs),
-        rejected=tuple(map(str, report.rejected)),
-    )
+@dataclass(frozen=True)
+class Forecast:
+    """Of the held-out runs beside a neighbour."""
+
+    median: Floats
+    held: str
+    """How many intervals of each level hold; "-" without intervals."""
 
 
-def splits(loaded: Loaded, share: float) -> list[Split]:
+def load_runs(data: Path) -> Runs:
+    """Return all runs."""
+    solo = pq.read_table(data / FOLDER / "runtimes.parquet")
+    beside = pq.read_table(data / FOLDER / "interference.parquet")
+    names = beside["corunner"].to_pylist()
+
+    def both(name: str) -> np.ndarray[Any, Any]:
+        return np.array([*solo[name].to_pylist(), *beside[name].to_pylist()])
+
+    neighbour = np.array([*([ALONE] * len(solo)), *names])
+    return Runs(both("workload"), neighbour, both("platform"), both("runtime"))
+
+
+def splits(runs: Runs, share: float) -> list[Split]:
     """Return both splits, with the same share observed."""
-    workload, neighbour, platform = (
-        loaded.labels(name) for name in ("workload", "neighbour", "platform")
-    )
     # Both runs of a combination happened at once: one would tell about the other.
-    both = np.sort(np.column_stack([workload, neighbour]).astype(str), axis=1)
-    combination = _codes(both[:, 0], both[:, 1], platform)
+    both = np.sort(np.column_stack([runs.workload, runs.neighbour]), axis=1)
+    combination = _codes(both[:, 0], both[:, 1], runs.platform)
+    pair = _codes(runs.workload, runs.platform)
     return [
         Split(f"{share:.0%} of the combinations", _some(combination, share)),
-        Split(f"{share:.0%} of (workload, platform)", _some(_codes(workload, platform), share)),
+        Split(f"{share:.0%} of (workload, platform)", _some(pair, share)),
     ]
 
 
-def _codes(*labels: np.ndarray) -> Integers:
-    codes = [np.unique(label.astype(str), return_inverse=True)[1] for label in labels]
+def _codes(*labels: np.ndarray[Any, Any]) -> Integers:
+    codes = [np.unique(label, return_inverse=True)[1] for label in labels]
     found: Integers = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].reshape(-1)
     return found
 
@@ -126,88 +143,125 @@ def main(
     for heading in ("observed", "learned from", "predicted", "mean error", "median error",
                     "80 / 90 / 95 % hold", "slowdown alone: mean error", "fit s"):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "observed" else "right")
-    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
-        loaded = load_runs(data, Path(folder))
-        for i, split in enumerate(splits(loaded, observed)):
-            if only in (None, i):
-                table.add_row(*_measure(loaded, split, rows, threads, location_only=location_only))
+    runs = load_runs(data)
+    for i, split in enumerate(splits(runs, observed)):
+        if only in (None, i):
+            learner = _Learner(data, runs, split, rows, threads)
+            table.add_row(*learner.measure(location_only=location_only))
     Console(width=140).print(table)
 
 
-def _measure(
-    loaded: Loaded, split: Split, rows: int | None, threads: int, *, location_only: bool
-) -> list[str]:
-    beside = loaded.labels("neighbour") != ALONE
-    kept = np.flatnonzero(split.observed)
-    if rows is not None and len(kept) > rows:
-        kept = np.sort(np.random.default_rng(SEED).permutation(kept)[:rows])
-    out = np.flatnonzero(~split.observed & beside)
-    truth = loaded.columns.metrics[out, 0]
-    began = time.perf_counter()
-    if location_only:
-        median, held = _located(loaded, kept, out, threads), "-"
-    else:
-        median, held = _forecast(loaded, kept, out, threads)
-    seconds = time.perf_counter() - began
-    error = np.abs(median - truth) / truth
-    return [
-        split.name,
-        str(len(kept)),
-        str(len(out)),
-        f"{error.mean():.2%}",
-        f"{np.median(error):.2%}",
-        held,
-        _without_neighbours(loaded, kept, out),
-        f"{seconds:.0f}",
-    ]
+class _Learner:
+    """Learns from the observed half of the runs."""
 
+    def __init__(
+        self, data: Path, runs: Runs, split: Split, rows: int | None, threads: int
+    ) -> None:
+        self._runs, self._split = runs, split
+        self._settings = FitSettings(threads=threads)
+        self._schema: Schema = load_schema(SCHEMAS / "wasm_colocation.yaml")
+        named = [(name, data / FOLDER / f"{file}.parquet") for name, file in _CATALOGS]
+        self._catalogs: list[CatalogTable] = list(catalogs_from_files(self._schema, named)[0])
+        self._alone = runs.alone(split.observed)
+        usable = split.observed & (~runs.beside | np.isfinite(self._alone))
+        kept = np.flatnonzero(usable)
+        if rows is not None and len(kept) > rows:
+            kept = np.sort(np.random.default_rng(SEED).permutation(kept)[:rows])
+        self._kept = kept
+        self._out = np.flatnonzero(~split.observed & runs.beside)
 
-def _forecast(loaded: Loaded, kept: Integers, out: Integers, threads: int) -> tuple[Floats, str]:
-    """Return the medians of a bundle, and how many of its intervals hold."""
-    fit = fit_bundle(loaded, kept, threads, lambda _name, _fraction: None)
-    found = predict(fit, loaded, out)
-    truth, held = found.actual[:, 0], []
-    for level in LEVELS:
-        lower, upper = (end[:, 0] for end in found.forecasts.interval(level))
-        held.append(f"{((truth >= lower) & (truth <= upper)).mean():.1%}")
-    return found.forecasts.median()[:, 0], " / ".join(held)
+    def measure(self, *, location_only: bool) -> list[str]:
+        """Return what the table says of the split."""
+        truth = self._runs.runtime[self._out]
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
+            found = (self._located if location_only else self._forecast)(Path(folder))
+        seconds = time.perf_counter() - began
+        error = np.abs(found.median - truth) / truth
+        return [
+            self._split.name,
+            str(len(self._kept)),
+            str(len(self._out)),
+            f"{error.mean():.2%}",
+            f"{np.median(error):.2%}",
+            found.held,
+            self._usual_slowdown(),
+            f"{seconds:.0f}",
+        ]
 
+    def _snapshot(self, folder: Path) -> Any:  # noqa: ANN401 -- a Snapshot
+        runs, rows = self._runs, self._kept
+        beside = runs.beside[rows]
+        slowdown = np.where(beside, runs.runtime[rows] / self._alone[rows], np.nan)
+        table = {
+            "workload": runs.workload[rows],
+            "corunner": runs.neighbour[rows],
+            "platform": runs.platform[rows],
+            "runtime": pa.array(runs.runtime[rows], mask=beside),
+            "slowdown": pa.array(slowdown, mask=~beside),
+        }
+        path = folder / "runs.parquet"
+        pq.write_table(pa.table(table), path)
+        return snapshot_from_files(self._schema, [path], folder)[0]
 
-def _located(loaded: Loaded, kept: Integers, out: Integers, threads: int) -> Floats:
-    """Return what the location says, before spread and calibration."""
-    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
-        columns = read_snapshot(loaded.subset(kept, Path(folder)), loaded.schema)
-    encoder, _, training = prepare(loaded.schema, columns, loaded.catalogs)
-    location, unit = locate(training, 0, FitSettings(threads=threads))
-    encoded, _ = encoder.encode_table(loaded.features(out), named="name")
-    found: Floats = np.exp(
-        unit * location.predict(training.input_map(encoded.numbers, encoded.categories))
-    )
-    return found
+    def _asked(self, rows: Integers, neighbour: np.ndarray[Any, Any]) -> dict[str, Any]:
+        runs = self._runs
+        named = {"workload": runs.workload, "platform": runs.platform, "neighbour": neighbour}
+        return {name: values[rows].astype(object) for name, values in named.items()}
 
+    def _both(self, rows: Integers) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the features of runs, alone and as they were."""
+        alone = np.full(len(self._runs.neighbour), ALONE)
+        return self._asked(rows, alone), self._asked(rows, self._runs.neighbour)
 
-def _without_neighbours(loaded: Loaded, kept: Integers, out: Integers) -> str:
-    """Return the error of one who knows the run alone exactly and takes the mean slowdown."""
-    solo = _solo(loaded)
-    truth = loaded.columns.metrics[:, 0]
-    beside = loaded.labels("neighbour") != ALONE
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slowdown = truth / solo
-    learned = kept[beside[kept] & np.isfinite(slowdown[kept])]
-    usual = float(np.exp(np.log(slowdown[learned]).mean()))
-    known = out[np.isfinite(solo[out])]
-    error = np.abs(usual * solo[known] - truth[known]) / truth[known]
-    return f"{error.mean():.1%}"
+    def _located(self, folder: Path) -> Forecast:
+        """Return what the locations say, before spread and calibration."""
+        columns = read_snapshot(self._snapshot(folder), self._schema)
+        encoder, _, training = prepare(self._schema, columns, self._catalogs)
+        total: Floats = np.zeros(len(self._out))
+        for metric, asked in enumerate(self._both(self._out)):
+            location, unit = locate(training, metric, self._settings)
+            encoded, _ = encoder.encode_table(asked, named="name")
+            inputs = training.input_map(encoded.numbers, encoded.categories)
+            total += unit * location.predict(inputs)
+        return Forecast(np.exp(total), "-")
 
+    def _forecast(self, folder: Path) -> Forecast:
+        """Return the medians of both factors' product, outcome by outcome, and its intervals."""
+        bundle = folder / "bundle"
+        train(self._schema, self._snapshot(folder), self._catalogs, bundle, self._settings)
+        predictor = Predictor.load(bundle, self._schema)
+        parts = [
+            self._products(predictor, self._out[start : start + _AT_ONCE])
+            for start in range(0, len(self._out), _AT_ONCE)
+        ]
+        quantiles = np.concatenate(parts, axis=1)
+        truth, held = self._runs.runtime[self._out], []
+        for i in range(len(LEVELS)):
+            low, high = quantiles[1 + 2 * i], quantiles[2 + 2 * i]
+            held.append(f"{((truth >= low) & (truth <= high)).mean():.1%}")
+        return Forecast(quantiles[0], " / ".join(held))
 
-def _solo(loaded: Loaded) -> Floats:
-    """Return, for every row, the runtime of its workload alone on its platform; NaN if unknown."""
-    neighbour, truth = loaded.labels("neighbour"), loaded.columns.metrics[:, 0]
-    pair = _codes(loaded.labels("workload"), loaded.labels("platform"))
-    alone = np.full(int(pair.max()) + 1, np.nan)
-    alone[pair[neighbour == ALONE]] = truth[neighbour == ALONE]
-    solo: Floats = alone[pair]
-    return solo
+    def _products(self, predictor: Predictor, rows: Integers) -> Floats:
+        """Return the median and both ends of each interval of some runs, [1 + 2 levels, rows]."""
+        strata, factors = Strata(self._schema), []
+        for metric, asked in zip(("runtime", "slowdown"), self._both(rows), strict=True):
+            encoded, _ = predictor.encoder.encode_table(asked, named="name")
+            forecasts = predictor.forecast(encoded).forecasts
+            factors.append(strata.outcomes(forecasts, 0.0).metric(metric))
+        ends = [end for level in LEVELS for end in ((1 - level) / 2, (1 + level) / 2)]
+        found: Floats = np.quantile(factors[0] * factors[1], [0.5, *ends], axis=1)
+        return found
+
+    def _usual_slowdown(self) -> str:
+        """Return the error of one who knows the run alone exactly and takes the mean slowdown."""
+        runs = self._runs
+        truly = runs.alone(np.ones(len(runs.runtime), dtype=np.bool_))[self._out]
+        rows = self._kept[runs.beside[self._kept]]
+        usual = float(np.exp(np.log(runs.runtime[rows] / self._alone[rows]).mean()))
+        known = np.isfinite(truly)
+        truth = runs.runtime[self._out][known]
+        return f"{(np.abs(usual * truly[known] - truth) / truth).mean():.1%}"
 
 
 if __name__ == "__main__":
