@@ -160,7 +160,8 @@ def _two_processes(field: Field, seconds: float) -> Duel:
 
     def started(workers: int) -> Turn:
         def turn() -> Sample:
-            settings = {"cache_entries": 0, "workers": workers}
+            # The client does not follow when it is asked to go to another process.
+            settings = {"cache_entries": 0, "workers": workers, "max_connection_age_s": 3600}
             with foretell(field.registry, f"{workers} processes", **settings) as server:
                 _await_answer(server, field.fresh[0])
                 return turns.unary(server, field.fresh, IN_FLIGHT, seconds)()
