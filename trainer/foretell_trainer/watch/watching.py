@@ -38,7 +38,8 @@ MOST_OUTCOMES = 2000
 """So many of the newest outcomes are looked at when a bundle takes over."""
 SHADOWED = 50
 """After so many outcomes, the score of a candidate is an event."""
-RESTS, LONGEST_REST_S = 4.0, 1.0
+RESTS, LONGEST_REST_S = 9.0, 2.0
+"""It rests so many times as long as it worked: under load, ingest has most of the process."""
 
 _log = get_logger(__name__)
 
