@@ -220,4 +220,6 @@ def _or_give_back(work: Callable[[], object]) -> None:
     except (Unavailable, SoftTimeLimitExceeded, OSError, duckdb.Error, redis.RedisError) as error:
         _log.warning("given back to the queue", error=str(error))
         time.sleep(PAUSE_S)
-        raise Reject(error, requeue=True) from error
+        # As text: it goes from the process that works to the one that acknowledges, and an error
+        # of ours cannot be made anew there from its message alone.
+        raise Reject(str(error), requeue=True) from None

@@ -35,9 +35,6 @@ from foretell_trainer.tasks import Resources, register_tasks
 # A process is renewed before what libraries leak adds up.
 TASKS_PER_PROCESS = {INGEST_QUEUE: 2000, TRAIN_QUEUE: 20}
 
-YIELDS = 10
-"""By how much a fit's priority is below that of everything else, as `nice` counts."""
-
 
 def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Celery:
     """Return the Celery application of a worker of one queue, with all tasks."""
@@ -87,9 +84,6 @@ def run_worker(
     # Connected weakly otherwise, and gone before the first fork.
     worker_process_init.connect(_die_with_parent, weak=False)
     worker_process_init.connect(_collect_rarely, weak=False)
-    if queue == TRAIN_QUEUE:
-        # A fit takes what answers and ingest leave of the processors.
-        os.nice(YIELDS)
     worker = app.Worker(
         queues=[queue],
         concurrency=1,
