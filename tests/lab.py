@@ -27,6 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
+from foretell.known import KNOWN_FILE, KnownRows
 from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
@@ -93,7 +94,22 @@ def lab_predictor(folder: Path, schema: Schema | None = None) -> Predictor:
 def lab_bundle(folder: Path, schema: Schema | None = None) -> Manifest:
     """Write the bundle into a folder."""
     mine = schema or lab_schema()
-    return write_bundle(folder, _graph(mine), _manifest(mine))
+    beside = {KNOWN_FILE: lab_known(mine).to_bytes()}
+    return write_bundle(folder, _graph(mine), _manifest(mine), beside)
+
+
+def lab_known(schema: Schema) -> KnownRows:
+    """Return what was measured: fast and old hardware, each with batches of 1, 4 and 16."""
+    runs = [(hardware, batch) for hardware in ("fast", "old") for batch in (1.0, 4.0, 16.0)]
+    numbers = np.full((len(runs), len(schema.number_names)), np.nan)
+    numbers[:, schema.number_names.index("batch_size")] = [batch for _, batch in runs]
+    categories = np.full((len(runs), len(schema.category_names)), -1, dtype=np.int64)
+    place = schema.category_names.index("hardware")
+    categories[:, place] = [HARDWARE.index(hardware) for hardware, _ in runs]
+    laws = [[_table(metric, hardware) for metric in schema.metric_names] for hardware, _ in runs]
+    at_one, slope, _ = np.moveaxis(np.array(laws), 2, 0)
+    logs = at_one + slope * np.log([[batch] for _, batch in runs])
+    return KnownRows(numbers, categories, np.full(len(runs), 10), np.exp(logs))
 
 
 def _table(metric: str, hardware: str) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
@@ -12,9 +13,11 @@ from typing import Protocol
 from grpc.aio import ServicerContext
 
 from foretell.errors import ForetellError
+from foretell.explain import Explainer, Explanation
 from foretell.v1 import model_pb2, observation_pb2, prediction_pb2
 from foretell_server.control_plane import ControlPlane, PageRequest
-from foretell_server.converters import model, observation, prediction
+from foretell_server.converters import explanation, model, observation, prediction
+from foretell_server.converters.explanation import DEFAULT_NEIGHBOURS
 from foretell_server.data_plane import DataPlane, wanted
 from foretell_server.drain import Drain
 from foretell_server.error_edge import Answer, decoded, status_for
@@ -32,6 +35,9 @@ ROWS_ON_THE_LOOP = 64
 
 Larger batches run in a thread, so that small calls do not wait behind them.
 """
+
+EXPLAINED_AT_ONCE = 2
+"""Each asks the graph for some hundreds or thousands of rows: more wait, and batches do not."""
 
 
 PREDICT = "foretell.v1.PredictionService/Predict"
@@ -70,6 +76,7 @@ class PredictionService:
         self._rows = rows
         self._streamed = meters.method(STREAM)
         self._batches = meters.method(BATCH_STREAM)
+        self._explaining = asyncio.Semaphore(EXPLAINED_AT_ONCE)
 
     def quick(self, raw: bytes) -> Answer | None:
         """Return what Predict answers without looking into the request."""
@@ -110,6 +117,23 @@ class PredictionService:
             self._batches.answered(request.workload, time.perf_counter() - began, rows)
             self._batches.batches.add(rows)
             yield answer
+
+    async def Explain(
+        self, request: prediction_pb2.ExplainRequest, context: ServicerContext
+    ) -> prediction_pb2.ExplainResponse:
+        """Explain the forecast of one item."""
+        bundle = await self._bundle(request)
+        features = prediction.features(request.features)
+        neighbours = request.neighbours if request.HasField("neighbours") else DEFAULT_NEIGHBOURS
+
+        def explain(gone: Gone) -> Explanation:
+            return Explainer(bundle.predictor).explain(
+                features, metrics=tuple(request.metrics), neighbours=neighbours, gone=gone
+            )
+
+        async with self._explaining:
+            found = await in_thread_while_wanted(self._executor, explain)
+        return explanation.explanation(found)
 
     async def _batch_by(
         self, bundle: LiveBundle, request: prediction_pb2.PredictBatchRequest

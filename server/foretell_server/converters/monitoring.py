@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from foretell.anomalies import Anomaly
 from foretell.events import Event
 from foretell.live import LiveScore, Regression
-from foretell.parsing import Value
-from foretell.v1 import common_pb2, monitoring_pb2, prediction_pb2
+from foretell.v1 import monitoring_pb2, prediction_pb2
+from foretell_server.converters.prediction import value_message
 from foretell_server.replay import Replayed
 
 KINDS = {
@@ -38,7 +38,7 @@ def anomaly_message(anomaly: Anomaly) -> monitoring_pb2.Anomaly:
         tag=anomaly.tag,
         reason=anomaly.reason,
         find_time=_time(anomaly.found_at),
-        features={name: _value(value) for name, value in anomaly.features.items()},
+        features={name: value_message(value) for name, value in anomaly.features.items()},
         metrics=anomaly.metrics,
     )
 
@@ -97,14 +97,6 @@ def replay_response(replayed: Replayed) -> monitoring_pb2.ReplayResponse:
         answer_time=_time(replayed.answered_at),
         corrections_number=replayed.correction,
     )
-
-
-def _value(value: Value) -> common_pb2.Value:
-    if isinstance(value, bool):
-        return common_pb2.Value(flag=value)
-    if isinstance(value, str):
-        return common_pb2.Value(text=value)
-    return common_pb2.Value(number=value)
 
 
 def _time(moment: datetime) -> Timestamp:

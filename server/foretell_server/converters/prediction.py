@@ -62,6 +62,15 @@ def features(values: Mapping[str, common_pb2.Value]) -> dict[str, Value]:
     return plain
 
 
+def value_message(value: Value) -> common_pb2.Value:
+    """Return the value of a feature."""
+    if isinstance(value, bool):
+        return common_pb2.Value(flag=value)
+    if isinstance(value, str):
+        return common_pb2.Value(text=value)
+    return common_pb2.Value(number=value)
+
+
 def _options(
     request: prediction_pb2.PredictRequest | prediction_pb2.PredictBatchRequest,
 ) -> Options:

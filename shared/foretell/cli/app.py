@@ -68,6 +68,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "predict": Entry(
             "predict:predict", "Predict a table, or one item of work.", "server,trainer"
         ),
+        "explain": Entry(
+            "explain:explain",
+            "Say why a forecast is what it is, and what was measured nearby.",
+            "server",
+        ),
         "recommend": Entry(
             "recommend:recommend", "Rank hardware for one item of work.", "server,plot"
         ),

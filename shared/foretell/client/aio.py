@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from contextlib import aclosing, suppress
 from functools import cached_property
@@ -31,6 +32,7 @@ from foretell.client.channel import (
 )
 from foretell.client.columns import Table
 from foretell.client.decisions import AsyncDecisions
+from foretell.client.explaining import explain_request, explanation
 from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
@@ -59,6 +61,7 @@ from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
 from foretell.client.streams import AsyncStream
 from foretell.errors import DeadlinePassed, NotFound, Unavailable
+from foretell.explain.results import Explanation
 from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
@@ -132,6 +135,24 @@ class AsyncClient(AsyncDecisions, AsyncMonitoring):
         request = builder(workload, ask)(features)
         response = await self._call(self._stubs.prediction.Predict, request, timeout)
         return answers.prediction(response)
+
+    async def explain(
+        self,
+        workload: str,
+        features: Features,
+        *,
+        metrics: Sequence[str] = (),
+        neighbours: int = 5,
+        bundle_version: str = "",
+        timeout: float | None = None,
+    ) -> Explanation:
+        """Say what each feature does to the forecast of one item, and what was measured nearby.
+
+        `metrics` are all of the workload's without names; at most 100 neighbours are given.
+        Raises NotExplainable for a bundle that keeps no rows of its training data.
+        """
+        request = explain_request(workload, features, metrics, neighbours, bundle_version)
+        return explanation(await self._call(self._stubs.prediction.Explain, request, timeout))
 
     async def predict_many(
         self,

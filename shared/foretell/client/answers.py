@@ -19,14 +19,16 @@ from foretell.client.results import (
 from foretell.errors import ForetellError
 from foretell.v1 import common_pb2, prediction_pb2
 
-_TIERS: dict[int, Tier] = {
+TIERS: dict[int, Tier] = {
     common_pb2.TIER_REPEAT: "repeat",
     common_pb2.TIER_WARM: "warm",
     common_pb2.TIER_FEW_SHOT: "few-shot",
     common_pb2.TIER_COLD: "cold",
 }
+"""The names of the tiers by the enum's values."""
+
 # Indexed by a byte, so that a whole column is looked up at once.
-_TIER_NAMES = np.array([_TIERS.get(value, "unknown") for value in range(256)])
+_TIER_NAMES = np.array([TIERS.get(value, "unknown") for value in range(256)])
 
 
 def prediction(message: prediction_pb2.PredictResponse) -> Prediction:
@@ -36,7 +38,7 @@ def prediction(message: prediction_pb2.PredictResponse) -> Prediction:
         workload=provenance.workload,
         metrics={m.metric: _forecast(m) for m in message.metrics},
         bundle_version=provenance.bundle_version,
-        tier=_TIERS.get(provenance.tier, "unknown"),
+        tier=TIERS.get(provenance.tier, "unknown"),
         groups=tuple(GroupRows(tuple(g.features), g.training_rows) for g in provenance.groups),
         unknown_features=tuple(provenance.unknown_features),
         prediction_id=message.prediction_id,

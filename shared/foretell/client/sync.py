@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, Self, Unpack
 
@@ -22,6 +22,7 @@ from foretell.client.channel import (
 )
 from foretell.client.columns import Table
 from foretell.client.decisions import Decisions
+from foretell.client.explaining import explain_request, explanation
 from foretell.client.failures import error_of_call, translated
 from foretell.client.jobs import (
     SERVED_ASKED_EVERY_S,
@@ -49,6 +50,7 @@ from foretell.client.requests import Ask, Features, builder
 from foretell.client.results import Prediction, StreamAnswer
 from foretell.client.streams import SyncStream
 from foretell.errors import DeadlinePassed, NotFound, Unavailable
+from foretell.explain.results import Explanation
 from foretell.observation import Observation
 from foretell.v1 import model_pb2
 
@@ -113,6 +115,24 @@ class Client(Decisions, Monitoring):
         """Forecast one item of work; `ask` is described in `Ask`."""
         request = builder(workload, ask)(features)
         return answers.prediction(self._call(self._stubs.prediction.Predict, request, timeout))
+
+    def explain(
+        self,
+        workload: str,
+        features: Features,
+        *,
+        metrics: Sequence[str] = (),
+        neighbours: int = 5,
+        bundle_version: str = "",
+        timeout: float | None = None,
+    ) -> Explanation:
+        """Say what each feature does to the forecast of one item, and what was measured nearby.
+
+        `metrics` are all of the workload's without names; at most 100 neighbours are given.
+        Raises NotExplainable for a bundle that keeps no rows of its training data.
+        """
+        request = explain_request(workload, features, metrics, neighbours, bundle_version)
+        return explanation(self._call(self._stubs.prediction.Explain, request, timeout))
 
     def predict_many(
         self,

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from foretell.encoding import Encoded, EncodedRow
 from foretell.errors import Cancelled, InvalidInput, NotExplainable, Violation, listing
-from foretell.explain.coalitions import Coalitions, coalitions
+from foretell.explain.coalitions import Masks, coalitions
 from foretell.explain.neighbours import Neighbourhood
 from foretell.explain.results import Contribution, Explanation, MetricExplanation, Neighbour
 from foretell.forecast import LARGEST_EXPONENT
 from foretell.known import KnownRows
 from foretell.parsing import Value
 from foretell.predictor import ROWS_AT_ONCE, Predictor
-from foretell.schema import Feature, Schema
+from foretell.schema import Feature
 
 BACKGROUND_ROWS = 64
 """With so many training rows an item is compared."""
@@ -28,19 +28,11 @@ MOST_NEIGHBOURS = 100
 _SEED = 0
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def _wanted() -> bool:
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Player:
-    """A feature that may be sent, and the columns that follow from it."""
-
-    feature: Feature
-    numbers: tuple[int, ...]
-    categories: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +63,11 @@ class Explainer:
             raise NotExplainable(predictor.version)
         self.predictor = predictor
         self._known = predictor.known
-        self._players = _players(predictor.schema)
-        self._neighbourhood = Neighbourhood(predictor.schema, self._known)
+        schema = predictor.schema
+        self._players = tuple(feature for feature in schema.inputs if feature.derive is None)
+        self._number_owner = self._owners(schema.number_names)
+        self._category_owner = self._owners(schema.category_names)
+        self._neighbourhood = Neighbourhood(schema, self._known)
         self._background, self._weights = _background(self._known)
 
     def explain(
@@ -107,7 +102,7 @@ class Explainer:
             unknown_features=row.unknown,
             correction=prediction.correction,
             metrics={name: self._metric(name, shares, medians) for name in chosen},
-            neighbours=self._nearest(row, neighbours),
+            neighbours=self._nearest(row, neighbours, chosen),
             exact=shares.exact,
             background_rows=len(self._background),
         )
@@ -137,7 +132,7 @@ class Explainer:
             kind="factor" if is_log else "addend",
             typical=shown(typical),
             contributions=tuple(
-                Contribution(self._players[p].feature.name, shown(effects[p])) for p in order
+                Contribution(self._players[p].name, shown(effects[p])) for p in order
             ),
             calibration=median / _exp(own) if is_log else median - own,
             median=median,
@@ -147,66 +142,43 @@ class Explainer:
         """Return the Shapley values of the location, averaged over the background."""
         numbers, categories = np.array(row.numbers), np.array(row.categories, np.int64)
         rng = np.random.default_rng(_SEED)
-        games: list[tuple[NDArray[np.int64], Coalitions]] = []
-        parts = []
-        for b in self._background:
-            other = self._known.numbers[b], self._known.categories[b]
-            differing = self._differing((numbers, categories), other)
-            game = coalitions(len(differing), rng)
-            games.append((differing, game))
-            parts.append(self._mixed((numbers, categories), other, differing, game))
-        location = self._locations(parts, gone)
+        differing = [np.flatnonzero(one) for one in self._differing(numbers, categories)]
+        games = [coalitions(len(players), rng) for players in differing]
+        masks = [
+            _of_all(game.masks, players, len(self._players))
+            for game, players in zip(games, differing, strict=True)
+        ]
+        own = np.concatenate(masks)
+        others = np.repeat(self._background, [len(one) for one in masks])
+        location = self._locations(
+            np.where(own[:, self._number_owner], numbers, self._known.numbers[others]),
+            np.where(own[:, self._category_owner], categories, self._known.categories[others]),
+            gone,
+        )
         effects = np.zeros((len(self._players), location.shape[1]))
         typical = np.zeros(location.shape[1])
         start = 0
-        for (differing, game), weight in zip(games, self._weights, strict=True):
+        for players, game, weight in zip(differing, games, self._weights, strict=True):
             values = location[start : start + len(game.masks)]
             start += len(game.masks)
-            effects[differing] += weight * (game.weights @ values)
+            effects[players] += weight * (game.weights @ values)
             typical += weight * values[~game.masks.any(axis=1)][0]
-        own = typical + effects.sum(axis=0)
-        return _Shares(typical, effects, own, all(game.exact for _, game in games))
+        whole = typical + effects.sum(axis=0)
+        return _Shares(typical, effects, whole, all(game.exact for game in games))
 
-    def _differing(
-        self, one: tuple[Floats, NDArray[np.int64]], other: tuple[Floats, NDArray[np.int64]]
-    ) -> NDArray[np.int64]:
-        """Return which features are not the same in two rows."""
-        numbers = (one[0] != other[0]) & ~(np.isnan(one[0]) & np.isnan(other[0]))
-        categories = one[1] != other[1]
-        found = [
-            p
-            for p, player in enumerate(self._players)
-            if any(numbers[i] for i in player.numbers)
-            or any(categories[i] for i in player.categories)
-        ]
-        return np.array(found, dtype=np.int64)
+    def _differing(self, numbers: Floats, categories: Integers) -> NDArray[np.bool_]:
+        """Return which features are not the same in each background row, [B, P]."""
+        others = self._known.numbers[self._background]
+        differ = (numbers != others) & ~(np.isnan(numbers) & np.isnan(others))
+        found = np.zeros((len(self._background), len(self._players)), dtype=bool)
+        rows = np.arange(len(found))[:, None]
+        np.logical_or.at(found, (rows, self._number_owner), differ)
+        differ = categories != self._known.categories[self._background]
+        np.logical_or.at(found, (rows, self._category_owner), differ)
+        return found
 
-    def _mixed(
-        self,
-        one: tuple[Floats, NDArray[np.int64]],
-        other: tuple[Floats, NDArray[np.int64]],
-        differing: NDArray[np.int64],
-        game: Coalitions,
-    ) -> tuple[Floats, NDArray[np.int64]]:
-        """Return, for each mask, the other row with these features of the first one."""
-        numbers = np.tile(other[0], (len(game.masks), 1))
-        categories = np.tile(other[1], (len(game.masks), 1))
-        for column, p in enumerate(differing):
-            taken = game.masks[:, column]
-            for i in self._players[p].numbers:
-                numbers[taken, i] = one[0][i]
-            for i in self._players[p].categories:
-                categories[taken, i] = one[1][i]
-        return numbers, categories
-
-    def _locations(
-        self,
-        parts: Sequence[tuple[Floats, NDArray[np.int64]]],
-        gone: Callable[[], bool],
-    ) -> Floats:
-        """Return the graph's locations of all mixed rows, [n, M]."""
-        numbers = np.concatenate([part[0] for part in parts])
-        categories = np.concatenate([part[1] for part in parts])
+    def _locations(self, numbers: Floats, categories: Integers, gone: Callable[[], bool]) -> Floats:
+        """Return the graph's locations of many rows, [n, M]."""
         found = []
         for start in range(0, len(numbers), ROWS_AT_ONCE):
             if gone():
@@ -215,54 +187,58 @@ class Explainer:
             found.append(self.predictor.run(numbers[rows], categories[rows]).location)
         return np.concatenate(found)
 
-    def _nearest(self, row: EncodedRow, count: int) -> tuple[Neighbour, ...]:
+    def _nearest(
+        self, row: EncodedRow, count: int, metrics: Sequence[str]
+    ) -> tuple[Neighbour, ...]:
         names = self.predictor.schema.category_names
         unknown = np.array([name in row.unknown for name in names], dtype=bool)
         distances = self._neighbourhood.distances(row, unknown)
         order = np.argsort(distances, kind="stable")[:count]
-        return tuple(self._neighbour(int(k), float(distances[k])) for k in order)
+        return tuple(self._neighbour(int(k), float(distances[k]), metrics) for k in order)
 
-    def _neighbour(self, k: int, distance: float) -> Neighbour:
-        known, schema = self._known, self.predictor.schema
-        measured = zip(schema.metric_names, known.metrics[k].tolist(), strict=True)
-        values = ((player.feature.name, self._value(player, k)) for player in self._players)
+    def _neighbour(self, k: int, distance: float, metrics: Sequence[str]) -> Neighbour:
+        known, names = self._known, self.predictor.schema.metric_names
+        measured = {name: float(known.metrics[k, names.index(name)]) for name in metrics}
+        values = ((feature.name, self._value(feature, k)) for feature in self._players)
         return Neighbour(
             features={name: value for name, value in values if value is not None},
-            measured={name: value for name, value in measured if math.isfinite(value)},
+            measured={name: value for name, value in measured.items() if math.isfinite(value)},
             training_rows=int(known.rows[k]),
             distance=distance,
         )
 
-    def _value(self, player: _Player, k: int) -> float | bool | str | None:
+    def _value(self, feature: Feature, k: int) -> float | bool | str | None:
         """Return a feature of a known row as a caller would send it."""
-        if not player.numbers:
-            code = int(self._known.categories[k, player.categories[0]])
-            vocabulary = self.predictor.manifest.vocabulary[player.feature.name]
-            return vocabulary[code] if code >= 0 else None
-        number = float(self._known.numbers[k, player.numbers[0]])
+        schema, name = self.predictor.schema, feature.name
+        if not feature.is_numeric:
+            code = int(self._known.categories[k, schema.category_names.index(name)])
+            return self.predictor.manifest.vocabulary[name][code] if code >= 0 else None
+        number = float(self._known.numbers[k, schema.number_names.index(name)])
         if math.isnan(number):
             return None
-        return number > 0 if player.feature.kind == "flag" else number
+        return number > 0 if feature.kind == "flag" else number
+
+    def _owners(self, columns: Sequence[str]) -> Integers:
+        """Return which feature each column follows: what is derived goes with its source."""
+        place = {feature.name: p for p, feature in enumerate(self._players)}
+        sources = (self.predictor.schema.feature(name).derive for name in columns)
+        return np.array(
+            [
+                place[name if derive is None else derive.source]
+                for name, derive in zip(columns, sources, strict=True)
+            ],
+            dtype=np.int64,
+        )
 
 
-def _players(schema: Schema) -> tuple[_Player, ...]:
-    """Return the features and facts that may be sent; what is derived goes with its source."""
-    slots = {name: i for i, name in enumerate(schema.category_names)}
-    numbers = {name: i for i, name in enumerate(schema.number_names)}
-    follow: dict[str, list[int]] = {}
-    for feature in schema.inputs:
-        if feature.derive is not None:
-            follow.setdefault(feature.derive.source, []).append(slots[feature.name])
-    return tuple(
-        _Player(feature, (numbers[feature.name],), ())
-        if feature.is_numeric
-        else _Player(feature, (), (slots[feature.name], *follow.get(feature.name, ())))
-        for feature in schema.inputs
-        if feature.derive is None
-    )
+def _of_all(masks: Masks, players: Integers, count: int) -> Masks:
+    """Return masks of the features that differ as masks of all features, [m, count]."""
+    found = np.zeros((len(masks), count), dtype=bool)
+    found[:, players] = masks
+    return found
 
 
-def _background(known: KnownRows) -> tuple[NDArray[np.int64], Floats]:
+def _background(known: KnownRows) -> tuple[Integers, Floats]:
     """Return which known rows to compare with, and how much each weighs; weights sum up to 1.
 
     Each weighs as much as the training rows that it stands for: taken at equal steps, as known

@@ -55,7 +55,7 @@ class Neighbour:
     features: Mapping[str, float | bool | str]
     """Its features; what was not given is left out."""
     measured: Mapping[str, float]
-    """By metric, the median of what was measured, in the metric's unit."""
+    """By metric, of those that were asked for, the median of what was measured, in its unit."""
     training_rows: int
     """How many training rows have this very configuration."""
     distance: float

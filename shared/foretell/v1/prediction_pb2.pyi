@@ -1,11 +1,21 @@
 from foretell.v1 import common_pb2 as _common_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class EffectKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EFFECT_KIND_UNSPECIFIED: _ClassVar[EffectKind]
+    EFFECT_KIND_FACTOR: _ClassVar[EffectKind]
+    EFFECT_KIND_ADDEND: _ClassVar[EffectKind]
+EFFECT_KIND_UNSPECIFIED: EffectKind
+EFFECT_KIND_FACTOR: EffectKind
+EFFECT_KIND_ADDEND: EffectKind
 
 class PredictRequest(_message.Message):
     __slots__ = ("correlation_id", "workload", "features", "options", "bundle_version")
@@ -283,3 +293,95 @@ class UnknownFeatureRows(_message.Message):
     feature: str
     rows: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, feature: _Optional[str] = ..., rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("workload", "features", "metrics", "neighbours", "bundle_version")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    features: _containers.MessageMap[str, _common_pb2.Value]
+    metrics: _containers.RepeatedScalarFieldContainer[str]
+    neighbours: int
+    bundle_version: str
+    def __init__(self, workload: _Optional[str] = ..., features: _Optional[_Mapping[str, _common_pb2.Value]] = ..., metrics: _Optional[_Iterable[str]] = ..., neighbours: _Optional[int] = ..., bundle_version: _Optional[str] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("metrics", "neighbours", "provenance", "support", "exact", "background_rows")
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    SUPPORT_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_ROWS_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricExplanation]
+    neighbours: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    provenance: Provenance
+    support: float
+    exact: bool
+    background_rows: int
+    def __init__(self, metrics: _Optional[_Iterable[_Union[MetricExplanation, _Mapping]]] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., support: _Optional[float] = ..., exact: bool = ..., background_rows: _Optional[int] = ...) -> None: ...
+
+class MetricExplanation(_message.Message):
+    __slots__ = ("metric", "unit", "kind", "typical", "effects", "calibration", "median")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TYPICAL_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    unit: str
+    kind: EffectKind
+    typical: float
+    effects: _containers.RepeatedCompositeFieldContainer[FeatureEffect]
+    calibration: float
+    median: float
+    def __init__(self, metric: _Optional[str] = ..., unit: _Optional[str] = ..., kind: _Optional[_Union[EffectKind, str]] = ..., typical: _Optional[float] = ..., effects: _Optional[_Iterable[_Union[FeatureEffect, _Mapping]]] = ..., calibration: _Optional[float] = ..., median: _Optional[float] = ...) -> None: ...
+
+class FeatureEffect(_message.Message):
+    __slots__ = ("feature", "effect")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    effect: float
+    def __init__(self, feature: _Optional[str] = ..., effect: _Optional[float] = ...) -> None: ...
+
+class Neighbour(_message.Message):
+    __slots__ = ("features", "measured", "training_rows", "distance")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_ROWS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.MessageMap[str, _common_pb2.Value]
+    measured: _containers.RepeatedCompositeFieldContainer[MeasuredMetric]
+    training_rows: int
+    distance: float
+    def __init__(self, features: _Optional[_Mapping[str, _common_pb2.Value]] = ..., measured: _Optional[_Iterable[_Union[MeasuredMetric, _Mapping]]] = ..., training_rows: _Optional[int] = ..., distance: _Optional[float] = ...) -> None: ...
+
+class MeasuredMetric(_message.Message):
+    __slots__ = ("metric", "unit", "value")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    unit: str
+    value: float
+    def __init__(self, metric: _Optional[str] = ..., unit: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...

@@ -40,6 +40,11 @@ class PredictionServiceStub(object):
                 request_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
                 response_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
                 )
+        self.Explain = channel.unary_unary(
+                '/foretell.v1.PredictionService/Explain',
+                request_serializer=foretell_dot_v1_dot_prediction__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=foretell_dot_v1_dot_prediction__pb2.ExplainResponse.FromString,
+                )
 
 
 class PredictionServiceServicer(object):
@@ -83,6 +88,15 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Explains the forecast of one item: what each feature does to each median, and what was measured
+        nearby. Takes some tens of milliseconds; a server explains few items at a time, and others wait.
+        FAILED_PRECONDITION also for a bundle that keeps no rows of its training data.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +119,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.PredictBatchStream,
                     request_deserializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.FromString,
                     response_serializer=foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=foretell_dot_v1_dot_prediction__pb2.ExplainRequest.FromString,
+                    response_serializer=foretell_dot_v1_dot_prediction__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -187,5 +206,22 @@ class PredictionService(object):
         return grpc.experimental.stream_stream(request_iterator, target, '/foretell.v1.PredictionService/PredictBatchStream',
             foretell_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
             foretell_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/foretell.v1.PredictionService/Explain',
+            foretell_dot_v1_dot_prediction__pb2.ExplainRequest.SerializeToString,
+            foretell_dot_v1_dot_prediction__pb2.ExplainResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

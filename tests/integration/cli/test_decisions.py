@@ -227,3 +227,29 @@ def test_what_cannot_be_asked_is_one_line_on_standard_error(lab: Path, name: str
     assert done.code in (1, 2)
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_an_explanation_is_a_table_of_effects(lab: Path) -> None:
+    """Each feature has its effect on each metric; below are the nearest that were measured."""
+    asked = ("--set", "hardware=old", "--set", "batch_size=16", "--metric", "latency_ms")
+    done = ask(lab, "explain", *asked)
+    assert done.code == 0, done.err
+    assert re.search(r"^typical +40$", done.out, re.M)
+    assert re.search(r"^hardware +old +x2\.00$", done.out, re.M)
+    assert re.search(r"^compiled +- +x1\.00$", done.out, re.M)
+    assert re.search(r"^median +160$", done.out, re.M)
+    assert "Effects are exact, compared with 6 training rows." in done.out
+    assert re.search(r"^old +16 +160 +10 +0\.000$", done.out, re.M)
+    found = ask(lab, "explain", *asked, "--neighbours", "1", "--json").json
+    assert found["metrics"]["latency_ms"]["effects"]["batch_size"] == pytest.approx(2, rel=1e-4)
+    assert found["neighbours"][0]["measured"] == {"latency_ms": pytest.approx(160)}
+
+
+def test_an_explanation_says_what_it_cannot_do(lab: Path) -> None:
+    """Unknown values are named and explained; wrong names are refused."""
+    asked = ("--set", "hardware=new", "--set", "batch_size=16")
+    done = ask(lab, "explain", *asked)
+    assert "never seen in training: hardware" in done.out, done.err
+    assert ask(lab, "explain", *asked, "--set", "color=red").code != 0
+    assert "no metric 'speed'" in ask(lab, "explain", *asked, "--metric", "speed").err
+    assert ask(lab, "explain", *asked, "--address", "localhost:1").code != 0
