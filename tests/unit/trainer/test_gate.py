@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.gate import attempt
-from foretell.bundle import Lineage, read_manifest, write_bundle
+from foretell.bundle import Lineage, read_bundle, write_bundle
 from foretell.registry import FolderRegistry
 from foretell.settings import Settings
 from foretell_trainer.gate.gate import Gate, Trial
@@ -25,6 +25,9 @@ from foretell_trainer.snapshot import Snapshot
 from tests.bundles import WORKLOAD, toy_graph, toy_manifest, toy_schema
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001 -- snapshots have naive times, in UTC
+
+BESIDE = "notes.txt"
+"""A file beside the model, which a verdict has to leave where it is."""
 
 
 def made(count: int) -> Rows:
@@ -113,7 +116,9 @@ class Bench:
         trial = self.gate.hold_out(toy_schema(), snapshot, (), self.folder, skip)
         bundle = self._bundle(trial, shift)
         verdict = trial.judge(bundle)
-        assert read_manifest(bundle).evaluation["gate"]["promoted"] == verdict.promote
+        judged = read_bundle(bundle)
+        assert judged.evaluation["gate"]["promoted"] == verdict.promote
+        assert BESIDE in judged.files
         self.registry.publish(WORKLOAD, bundle, promote=verdict.promote, who="test", why="")
         return verdict
 
@@ -123,7 +128,8 @@ class Bench:
             snapshot_sha256=fitted.sha256, rows=fitted.rows, time_range=fitted.time_range
         )
         draft = toy_manifest(toy_schema(), shift).model_copy(update={"lineage": lineage})
-        write_bundle(self.folder / "bundle", toy_graph(toy_schema(), shift), draft)
+        graph = toy_graph(toy_schema(), shift)
+        write_bundle(self.folder / "bundle", graph, draft, {BESIDE: b"kept"})
         return self.folder / "bundle"
 
 
