@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from foretell.known import KNOWN_FILE
 from foretell.predictor import open_session
 from foretell.schema import Schema
 from foretell_trainer.engine.calibration import LEVELS
+from foretell_trainer.engine.censored import with_censored
 from foretell_trainer.engine.export import (
     Answers,
     build_graph,
@@ -31,6 +32,7 @@ from foretell_trainer.engine.export import (
 )
 from foretell_trainer.engine.fitting import Fitted, fit
 from foretell_trainer.engine.inputs import fit_inputs
+from foretell_trainer.engine.linear import fit_layout
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.report_card import report_card
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
@@ -93,8 +95,7 @@ def train(
         training={
             "seconds": round(time.monotonic() - began, 2),
             "settings": asdict(settings),
-            # Kept in the store as lower bounds; no estimator learns from them yet.
-            "censored_values_unused": int(np.isfinite(columns.lower_bounds).sum()),
+            "censored_values": _censored(training, columns),
             "proof": {"rows": len(encoded), "largest_error": worst},
         },
         lineage=Lineage(
@@ -137,7 +138,20 @@ def prepare(
         sizes=tuple(len(vocabulary[name]) for name in schema.category_names),
         metrics=columns.metrics,
     )
+    if np.isfinite(columns.lower_bounds).any():
+        sizes, inputs = training.sizes, training.inputs
+        layout = fit_layout(sizes, inputs, training.ids, training.extrapolated)
+        log = [metric.scale == "log" for metric in schema.metrics]
+        bounds = columns.lower_bounds
+        training = replace(
+            training, metrics=with_censored(inputs, columns.metrics, bounds, log, layout)
+        )
     return encoder, encoded, training
+
+
+def _censored(training: TrainingSet, columns: Columns) -> int:
+    """Return how many values were learnt from that are only known to be above a bound."""
+    return int((np.isfinite(training.metrics) & ~np.isfinite(columns.metrics)).sum())
 
 
 def _quantiles(fitted: Fitted) -> Quantiles:

@@ -46,6 +46,8 @@ class Workload:
     metrics: Floats
     """[n, M], NaN where not measured."""
     catalogs: tuple[CatalogTable, ...] = field(default=())
+    lower_bounds: Floats | None = None
+    """[n, M], NaN where there is none; of runs that were killed."""
 
     def __len__(self) -> int:
         return len(self.metrics)
@@ -64,7 +66,8 @@ class Workload:
         for m, metric in enumerate(self.schema.metrics):
             values = self.metrics[:, m].tolist()
             columns[f"m:{metric.name}"] = [None if v != v else v for v in values]  # noqa: PLR0124
-            columns[f"lb:{metric.name}"] = pa.nulls(n, pa.float64())
+            bounds = np.full(n, np.nan) if self.lower_bounds is None else self.lower_bounds[:, m]
+            columns[f"lb:{metric.name}"] = pa.array(bounds, from_pandas=True)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "snapshot.parquet"
         pq.write_table(pa.table(columns), path)
