@@ -7,6 +7,8 @@ fold twice: neither the location nor the scale has seen the row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,22 +37,27 @@ def quantile_table(residuals: Floats) -> Floats:
     return np.asarray(np.maximum.accumulate(table))
 
 
-def quantile_tables(residuals: Floats, table: Integers, tables: int) -> Floats:
+def quantile_tables(residuals: Floats, table: Integers, known: Sequence[bool]) -> Floats:
     """Return [T, Q]: one table per regime, shrunk towards the pooled one when it has few rows.
 
-    `residuals` and `table` are [r]: standardised out-of-fold residuals and their regime.
-    A regime without any takes the widest of the others.
+    `residuals` and `table` are [r]: standardised out-of-fold residuals and their regime. Where
+    ids are new, the few that were left out were all too fast or too slow together, which says
+    nothing of the next one: such a table, not `known`, is made the same on both sides. A regime
+    without any rows takes the widest of the others.
     """
     pooled = quantile_table(residuals)
     found: list[Floats | None] = []
-    for regime in range(tables):
+    for regime, well_known in enumerate(known):
         own = residuals[table == regime]
         if len(own) == 0:
             found.append(None)
             continue
         # Enough rows speak for themselves.
         weight = 1.0 if len(own) >= _ENOUGH_ROWS else len(own) / (len(own) + _SHRINKAGE_ROWS)
-        found.append(weight * quantile_table(own) + (1 - weight) * pooled)
-    known = [entry for entry in found if entry is not None]
-    widest = max(known, key=lambda entry: float(entry[-5] - entry[4]))
+        values = own if well_known else np.concatenate([own, -own])
+        blended = weight * quantile_table(values) + (1 - weight) * pooled
+        found.append(blended if well_known else (blended - blended[::-1]) / 2)
+    filled = [entry for entry in found if entry is not None]
+    widest = max(filled, key=lambda entry: float(entry[-5] - entry[4]))
+    widest = (widest - widest[::-1]) / 2
     return np.array([widest if entry is None else entry for entry in found])

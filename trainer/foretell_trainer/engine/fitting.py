@@ -82,7 +82,8 @@ def fit(
         ) -> None:
             progress(f"{stage} {name}", (place + share) / len(chosen), numbers)
 
-        one = MetricFit(training, metric, rows, kinds, settings, tell, should_stop)
+        alone = len(chosen) == 1
+        one = MetricFit(training, metric, rows, kinds, settings, tell, should_stop, alone=alone)
         fitted.append(one.fit())
     seen_by |= {d.metric: seen_by[d.source] for d in derived}
     return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)

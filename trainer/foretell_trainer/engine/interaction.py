@@ -13,7 +13,7 @@ small products, for names that were never seen too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -23,6 +23,13 @@ from foretell.errors import Cancelled
 from foretell.schema import Schema
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.likeness import (
+    Term,
+    blended,
+    learn_terms,
+    mean_products,
+    terms_to_onnx,
+)
 from foretell_trainer.engine.trees import Singles
 
 FEWEST_ROWS = 400
@@ -45,6 +52,9 @@ _ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.3, 0.6, 0.2, 1.0
 _EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 1.0
 _FLOOR = 0.3
 """What is left of the likeness of two settings for each category in which they differ."""
+
+_LEARNT = 0.6
+"""How much of the likeness is as it was learnt, where it was; the rest is as assumed above."""
 
 _MOST_STEPS = 300
 _MORE_STEPS = 40
@@ -86,6 +96,8 @@ class Plan:
     """[S, flags] of each known setting, standardised."""
     number_values: Floats
     """[S, numbers] of each known setting, standardised."""
+    terms: tuple[Term, ...] = ()
+    """What was learnt about which settings are alike."""
 
     @property
     def dense_priors(self) -> Floats:
@@ -133,23 +145,50 @@ class Plan:
         )
 
     def _likeness(self, codes: Integers, flags: Floats, numbers: Floats) -> Floats:
+        same, gaps = self._common(codes, flags, numbers)
         near = np.ones((len(codes), len(self.category_values)))
-        if len(self.setting_numbers):
-            squares = (numbers**2).sum(axis=1, keepdims=True) + (self.number_values**2).sum(axis=1)
-            gaps = np.maximum(squares - 2 * numbers @ self.number_values.T, 0.0)
-            near = np.exp(-gaps / (2 * len(self.setting_numbers)))
+        if gaps is not None:
+            near = np.exp(-gaps / 2)
         alike, together = np.zeros_like(near), near.copy()
-        count = len(self.setting_categories) + len(self.setting_flags)
-        for c, values in enumerate(self.category_values.T):
-            same = (codes[:, [c]] == values) & (codes[:, [c]] >= 0)
-            alike += same / count
-            together *= np.where(same, 1.0, _FLOOR)
-        for f, settings in enumerate(self.flag_values.T):
-            same = np.abs(flags[:, [f]] - settings) < _SAME_NUMBER
-            alike += same / count
-            together *= np.where(same, 1.0, _FLOOR)
+        for one in same:
+            alike += one / len(same)
+            together *= np.where(one > 0, 1.0, _FLOOR)
         total = _EVERY + _ANY + _NEAR + _TOGETHER
-        return (_EVERY + _ANY * alike + _NEAR * near + _TOGETHER * together) / total
+        prior = (_EVERY + _ANY * alike + _NEAR * near + _TOGETHER * together) / total
+        if not self.terms:
+            return prior
+        return np.asarray((1 - _LEARNT) * prior + _LEARNT * blended(self.terms, same, gaps))
+
+    def _common(
+        self, codes: Integers, flags: Floats, numbers: Floats
+    ) -> tuple[list[Floats], Floats | None]:
+        """Return what settings have in common with known ones, and how far facts are apart."""
+        values = self.category_values.T
+        same = [((codes[:, [c]] == v) & (codes[:, [c]] >= 0)) * 1.0 for c, v in enumerate(values)]
+        known = self.flag_values.T
+        same += [(np.abs(flags[:, [f]] - v) < _SAME_NUMBER) * 1.0 for f, v in enumerate(known)]
+        if not len(self.setting_numbers):
+            return same, None
+        squares = (numbers**2).sum(axis=1, keepdims=True) + (self.number_values**2).sum(axis=1)
+        gaps = np.maximum(squares - 2 * numbers @ self.number_values.T, 0.0)
+        return same, gaps / len(self.setting_numbers)
+
+    def learnt(self, inputs: Inputs, target: Floats, bend: Bend) -> Plan:
+        """Return the plan with the likeness that residuals of the same subjects show."""
+        located, share = bend(np.zeros(len(target)))
+        left = np.abs(target - located)
+        limit = _OUTLIER * max(1.4826 * float(np.median(left)), 1e-9)
+        weights = share**2 * np.minimum(1.0, limit / np.maximum(left, 1e-12))
+        settings = self.likeness(inputs).argmax(axis=1)
+        sums, behind = mean_products(
+            inputs.codes[:, self.subject],
+            settings,
+            len(self.category_values),
+            (target - located) / share,
+            weights,
+        )
+        own = (self.category_values, self.flag_values, self.number_values)
+        return replace(self, terms=learn_terms(*self._common(*own), sums, behind))
 
     @property
     def own_likeness(self) -> Floats:
@@ -459,13 +498,21 @@ def _likeness_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> s
     for share, factor in zip(shares[1:], factors[1:], strict=True):
         alike = graph.add("Add", alike, share)
         together = graph.add("Mul", together, factor)
+    gaps = _gaps_to_onnx(graph, inputs, plan) if len(plan.setting_numbers) else ""
     alike = graph.add("Mul", alike, graph.constant(np.array(_ANY / total / count)))
     alike = graph.add("Add", alike, graph.constant(np.array(_EVERY / total)))
     near = graph.add("Mul", together, graph.constant(np.array(_TOGETHER / total)))
     near = graph.add("Add", near, graph.constant(np.array(_NEAR / total)))
-    if len(plan.setting_numbers):
-        near = graph.add("Mul", near, _nearness_to_onnx(graph, inputs, plan))
-    return graph.add("Add", alike, near)
+    if gaps:
+        half = graph.add("Mul", gaps, graph.constant(np.array(-0.5)))
+        near = graph.add("Mul", near, graph.add("Exp", half))
+    prior = graph.add("Add", alike, near)
+    if not plan.terms:
+        return prior
+    learnt = terms_to_onnx(graph, plan.terms, same, gaps)
+    prior = graph.add("Mul", prior, graph.constant(np.array(1.0 - _LEARNT)))
+    learnt = graph.add("Mul", learnt, graph.constant(np.array(_LEARNT)))
+    return graph.add("Add", prior, learnt)
 
 
 def _same_category(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int) -> str:
@@ -486,14 +533,13 @@ def _same_flag(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int)
     return graph.cast(graph.add("Less", gap, graph.constant(np.array(_SAME_NUMBER))), np.float64)
 
 
-def _nearness_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
+def _gaps_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
     numbers = graph.columns(inputs.standard, plan.setting_numbers)
     own = graph.as_column(graph.sum_columns(graph.add("Mul", numbers, numbers)))
     squares = graph.add("Add", own, graph.constant((plan.number_values**2).sum(axis=1)))
     product = graph.add("MatMul", numbers, graph.constant(2 * plan.number_values.T))
     gaps = graph.add("Max", graph.add("Sub", squares, product), graph.constant(np.zeros(1)))
-    width = -2.0 * len(plan.setting_numbers)
-    return graph.add("Exp", graph.add("Div", gaps, graph.constant(np.array(width))))
+    return graph.add("Div", gaps, graph.constant(np.array(float(len(plan.setting_numbers)))))
 
 
 def _subject(schema: Schema, inputs: Inputs) -> int | None:

@@ -49,6 +49,9 @@ _TREE_ROWS = 25_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _LARGE = 100_000
+_LARGEST_SCALE = 1.0
+"""In deviations of the metric: an interval that holds all that was ever seen can say no more."""
+
 _STRENGTHS = (10.0, 1.0, 0.1)
 
 
@@ -111,6 +114,8 @@ class MetricFit:
         settings: FitSettings,
         progress: Tell,
         should_stop: Callable[[], bool],
+        *,
+        alone: bool = False,
     ) -> None:
         self.training = training
         self.metric = metric
@@ -120,6 +125,8 @@ class MetricFit:
         self.family = family_of(settings.family)
         self.progress = progress
         self.should_stop = should_stop
+        self.alone = alone
+        """Whether no other metric shares the plan, so that its likeness may be learnt."""
         self.inputs = training.inputs.take(rows)
         values = training.metrics[rows, metric]
         self.log = training.schema.metrics[metric].scale == "log"
@@ -136,12 +143,13 @@ class MetricFit:
         scale = self._scale(pooled, np.ones(len(pooled.row), bool))
         standardised = self._standardised(pooled)
         counts = count_groups(self.training.schema, self.training.sizes, self.inputs.codes)
-        tables = quantile_tables(standardised, pooled.table, len(counts.table_names))
+        tables = quantile_tables(standardised, pooled.table, counts.known_tables)
         self.progress("extrapolating", 0.9, {})
         scale = replace(
             scale,
             widening=self._widening(trees, scale, tables[0]),
-            drift=_drift(location, self.training.extrapolated),
+            drift=self._drift(location),
+            largest=_LARGEST_SCALE * float(np.std(self.target)),
         )
         return FittedMetric(
             metric=self.metric,
@@ -195,14 +203,19 @@ class MetricFit:
                 parts = parts_for(layout, found.sign)
                 two = fit_parts(self.inputs, self.target, parts, self.should_stop)
                 parts = replace(parts, start=two.weights)
-        return Recipe(
+        recipe = Recipe(
             inputs=training.input_map,
             layout=layout,
             parts=parts,
-            plan=self.plan,
+            plan=None,
             maskable=training.maskable,
             seed=self.settings.seed,
         )
+        if self.plan is None or not self.alone:
+            return replace(recipe, plan=self.plan)
+        base = recipe.bare(self.inputs, self.target, self.should_stop)
+        plan = self.plan.learnt(self.inputs, self.target, base.bend(self.inputs))
+        return replace(recipe, plan=plan)
 
     def _strength(self) -> float:
         """Return the strength of the base's penalties that errs least on held-out rows."""
@@ -311,7 +324,10 @@ class MetricFit:
         """
         if self.plan is None:
             return None
-        parts = [left.rows for left in self._left_out if not self.kinds[left.kind].few]
+        # Of few ids, the residual of one that was left out says nothing of the next new one.
+        many = (-1, *self.training.maskable)
+        kinds = [not kind.few and kind.member in many for kind in self.kinds]
+        parts = [left.rows for left in self._left_out if kinds[left.kind]]
         names = ("row", "masked", "features", "residual")
         joined = TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
         if len(joined.row) <= _TREE_ROWS:
@@ -405,6 +421,19 @@ class MetricFit:
             return random_folds(len(self.rows), _SCALE_FOLDS, rng)
         return grouped_folds(keys, _SCALE_FOLDS, rng)
 
+    def _drift(self, location: Location) -> Floats:
+        """Return what a number's trend would change, were it not held to its range, [F]."""
+        base = location.base
+        if location.parts is not None:
+            # The trends of two parts are as large as they like, where they make up for each other.
+            base = fit_linear(self.inputs, self.target, self._recipe.layout)
+        inputs, weights = location.inputs, base.weights
+        width, logs = len(inputs.mean), len(inputs.log_columns)
+        slopes = weights[:width].copy()
+        slopes[inputs.log_columns] += weights[width : width + logs] * inputs.tangent
+        slopes[list(self.training.extrapolated)] = 0.0
+        return np.abs(slopes)
+
     def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> float:
         """Return by how much the scale must grow beyond the data, tried on its upper end.
 
@@ -425,16 +454,6 @@ class MetricFit:
             sizes = scale.predict(left.features, np.zeros((len(excess), kept.shape[1])))
             found.append(widening_for(residual, sizes, excess, ends))
         return max(found)
-
-
-def _drift(location: Location, extrapolated: Sequence[int]) -> Floats:
-    """Return, per number, what its trend beyond the data would change, were it not held, [F]."""
-    inputs, weights = location.inputs, location.base.weights
-    width, logs = len(inputs.mean), len(inputs.log_columns)
-    slopes = weights[:width].copy()
-    slopes[inputs.log_columns] += weights[width : width + logs] * inputs.tangent
-    slopes[list(extrapolated)] = 0.0
-    return np.abs(slopes)
 
 
 def _upper_end(values: Floats, missing: NDArray[np.bool_]) -> NDArray[np.bool_] | None:

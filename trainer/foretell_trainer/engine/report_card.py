@@ -34,10 +34,11 @@ def report_card(fitted: Fitted) -> dict[str, Any]:
 def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
     pooled = m.out_of_fold
     half = pooled.row % 2 == 0
-    count = len(m.tables)
+    known = fitted.counts.known_tables
+    count = len(known)
     halves = (
-        quantile_tables(m.standardised[~half], pooled.table[~half], count),
-        quantile_tables(m.standardised[half], pooled.table[half], count),
+        quantile_tables(m.standardised[~half], pooled.table[~half], known),
+        quantile_tables(m.standardised[half], pooled.table[half], known),
     )
     values = np.stack([halves[0], halves[1]], axis=0).reshape(2 * count, 1, len(LEVELS))
     scale = np.abs(pooled.residual / np.where(m.standardised == 0, np.inf, m.standardised))

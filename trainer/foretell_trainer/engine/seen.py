@@ -65,6 +65,11 @@ class GroupCounts:
         unseen = [f"unseen {self.names[i][0]}" for i in self.singles]
         return (WARM, NEW_PAIR, *unseen, "unseen several", FEW)
 
+    @property
+    def known_tables(self) -> tuple[bool, ...]:
+        """Per table, whether it is for rows whose ids are all known well."""
+        return tuple(name in (WARM, NEW_PAIR) for name in self.table_names)
+
     def table(self, rows: Floats) -> Integers:
         """Return which calibration table holds for each row, int64 [n]."""
         unseen = rows[:, self.singles] == 0
