@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 from grpc.aio import ServicerContext
 
@@ -30,7 +29,33 @@ CANDIDATES_ON_THE_LOOP = 64
 SLICES_AHEAD = 2
 """So many slices of a matrix are computed while the one before them is sent."""
 
+MOST_DECIDERS = 8
+"""For so many bundles, what a decision needs is kept ready."""
+
 _T = TypeVar("_T")
+
+
+class Deciders:
+    """The deciders of the bundles that were asked last.
+
+    A decider holds its bundle, so that they are few: or no bundle that was ever asked would go.
+    """
+
+    def __init__(self, bounds: Bounds, executor: Executor | None = None) -> None:
+        self._bounds = bounds
+        self._executor = executor
+        self._known: OrderedDict[tuple[str, str], Decider] = OrderedDict()
+
+    def of(self, predictor: Predictor) -> Decider:
+        """Return the decider of a bundle, as it was prepared before or anew."""
+        key = (predictor.schema.workload, predictor.version)
+        found = self._known.get(key)
+        if found is None or found.predictor is not predictor:
+            found = self._known[key] = Decider(predictor, self._bounds, self._executor)
+        self._known.move_to_end(key)
+        while len(self._known) > MOST_DECIDERS:
+            self._known.popitem(last=False)
+        return found
 
 
 class _NamesBundle(Protocol):
@@ -45,9 +70,7 @@ class DecisionService:
         self._shelf = shelf
         self._swap = swap
         self._executor = executor
-        self._bounds = bounds
-        # What a decider prepares lives as long as the bundle that it is for.
-        self._deciders: WeakKeyDictionary[Predictor, Decider] = WeakKeyDictionary()
+        self._deciders = Deciders(bounds, executor)
 
     async def RecommendHardware(
         self, request: decision_pb2.RecommendHardwareRequest, context: ServicerContext
@@ -122,12 +145,7 @@ class DecisionService:
         )
 
     def _decider(self, bundle: LiveBundle) -> Decider:
-        found = self._deciders.get(bundle.predictor)
-        if found is None:
-            found = self._deciders[bundle.predictor] = Decider(
-                bundle.predictor, self._bounds, self._executor
-            )
-        return found
+        return self._deciders.of(bundle.predictor)
 
     async def _bundle(self, request: _NamesBundle) -> LiveBundle:
         found = self._shelf.find(request.workload, request.bundle_version)
