@@ -167,3 +167,22 @@ def test_progress_tells_the_error_of_a_linear_metric(tmp_path: Path) -> None:
     linear_workload(1.0).train(tmp_path, progress=progress)
     # Noise of 0.1 on values around 5.5 is off by about 0.07 in the median.
     assert told == [pytest.approx(0.0125, rel=0.5)]
+
+
+def test_the_report_card_names_outliers(tmp_path: Path) -> None:
+    """Rows that are far from what the others say are counted and named, and are not deleted."""
+    rng = np.random.default_rng(8)
+    size = np.exp(rng.uniform(0, 4, 300))
+    seconds = size * np.exp(rng.normal(0, 0.05, 300))
+    seconds[[7, 100]] *= 20
+    features = {"size": size.tolist()}
+    schema = Schema(
+        workload="strange",
+        features=(Feature(name="size", kind="number", scale="log", required=True),),
+        metrics=(Metric(name="seconds"),),
+    )
+    manifest = Workload(schema, features, seconds[:, None]).train(tmp_path)
+    card = manifest.evaluation["metrics"]["seconds"]
+    assert card["rows"] == 300
+    assert {entry["row"] for entry in card["outliers"]["largest"][:2]} == {7, 100}
+    assert 2 <= card["outliers"]["rows"] <= 10

@@ -16,6 +16,11 @@ from foretell_trainer.engine.evaluation import compare
 from foretell_trainer.engine.fitting import Fitted
 from foretell_trainer.engine.metric import FittedMetric
 
+OUTLIER_DEVIATIONS = 6.0
+"""Rows whose residual is so many robust deviations are reported as outliers."""
+
+_OUTLIERS_NAMED = 20
+
 
 def report_card(fitted: Fitted) -> dict[str, Any]:
     """Return, per metric and kind of fold, the out-of-fold errors, coverage and width."""
@@ -58,11 +63,31 @@ def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
     return {
         "rows": m.rows,
         "rounds": m.rounds,
+        "outliers": _outliers(fitted, m),
         "splits": {
             kind.name: _split(forecasts, truth, pooled.kind == k)
             for k, kind in enumerate(m.kinds)
             if (pooled.kind == k).any()
         },
+    }
+
+
+def _outliers(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
+    """Return the rows of the snapshot that are far from what all others say of them.
+
+    They are learnt from, but weigh less (Huber's weights); nobody deletes them.
+    """
+    pooled = m.out_of_fold
+    alone = pooled.kind == 0
+    size = np.abs(m.standardised[alone])
+    size = size / max(1.4826 * float(np.median(size)), 1e-12)
+    rows = np.flatnonzero(np.isfinite(fitted.training.metrics[:, m.metric]))[pooled.row[alone]]
+    far = np.flatnonzero(size > OUTLIER_DEVIATIONS)
+    largest = far[np.argsort(-size[far])][:_OUTLIERS_NAMED]
+    return {
+        "deviations": OUTLIER_DEVIATIONS,
+        "rows": len(far),
+        "largest": [{"row": int(rows[i]), "deviations": round(float(size[i]), 1)} for i in largest],
     }
 
 
