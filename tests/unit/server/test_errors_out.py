@@ -19,6 +19,7 @@ EXAMPLES: list[ForetellError] = [
     errors.NotFound("workload", "x", ["y"]),
     errors.NoBundle("x"),
     errors.BundleRejected("v", "is broken"),
+    errors.NotExplainable("v"),
     errors.Conflict("was changed"),
     errors.Unauthenticated(),
     errors.PermissionDenied("no"),

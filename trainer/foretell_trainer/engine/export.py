@@ -257,9 +257,7 @@ def _location_and_scale(
     width = len(fitted.training.input_map.mean)
     drifts = [np.zeros(width) if m.scale.drift is None else m.scale.drift for m in fitted.metrics]
     drift = graph.add("MatMul", inputs.beyond, graph.constant(np.column_stack(drifts)))
-    whole = graph.add("Add", graph.add("Mul", sizes, wider), drift)
-    largest = graph.constant(np.array([m.scale.largest for m in fitted.metrics]))
-    scale = graph.add("Mul", graph.add("Min", whole, largest), units)
+    scale = graph.add("Mul", graph.add("Add", graph.add("Mul", sizes, wider), drift), units)
     return _all_metrics(graph, fitted, inputs, location, scale)
 
 

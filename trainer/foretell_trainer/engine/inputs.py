@@ -31,6 +31,9 @@ LightGBM likes to split at 0, and a value that is the mean would come out as 0 g
 last digit, in which the logs of two libraries differ. Evenly measured powers of 2 are like that.
 """
 
+_MOST_BEYOND_FACTS = 0.5
+"""In standard deviations."""
+
 _ROOM_BELOW = 1024.0
 """How far, as a factor, the trend of an extrapolated number goes on below the data."""
 
@@ -110,13 +113,21 @@ class InputMap:
     raw_highest: Floats
     category_count: int
 
+    @property
+    def most_beyond(self) -> Floats:
+        """How far out of its range each number counts at most, [F]."""
+        most = np.full(len(self.mean), np.inf)
+        # A name with facts like no other is new, and its intervals are those of new names.
+        most[[fact.column for fact in self.number_facts]] = _MOST_BEYOND_FACTS
+        return most
+
     def __call__(self, numbers: Floats, categories: Integers) -> Inputs:
         """Transform rows as the encoder made them."""
         values, codes = self.joined(numbers, categories)
         missing = np.isnan(values)
         standard = np.where(missing, 0.0, self._standardised(values))
         beyond = np.maximum(self.seen_lowest - standard, standard - self.seen_highest)
-        beyond = np.maximum(beyond, 0.0)
+        beyond = np.minimum(np.maximum(beyond, 0.0), self.most_beyond)
         standard = np.minimum(np.maximum(standard, self.lowest), self.highest)
         raw, absent = values[:, self.log_columns], missing[:, self.log_columns]
         raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
@@ -179,6 +190,8 @@ class InputMap:
         below = graph.add("Sub", graph.constant(self.seen_lowest), standard)
         above = graph.add("Sub", standard, graph.constant(self.seen_highest))
         beyond = graph.add("Max", below, above, zero)
+        if self.number_facts:
+            beyond = graph.add("Min", beyond, graph.constant(self.most_beyond))
         bounded = graph.add("Max", standard, graph.constant(self.lowest))
         standard = graph.add("Min", bounded, graph.constant(self.highest))
         marked = graph.add("And", missing, graph.constant(self.had_missing))

@@ -49,9 +49,6 @@ _TREE_ROWS = 25_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _LARGE = 100_000
-_LARGEST_SCALE = 1.0
-"""In deviations of the metric: an interval that holds all that was ever seen can say no more."""
-
 _STRENGTHS = (10.0, 1.0, 0.1)
 
 
@@ -149,7 +146,6 @@ class MetricFit:
             scale,
             widening=self._widening(trees, scale, tables[0]),
             drift=self._drift(location),
-            largest=_LARGEST_SCALE * float(np.std(self.target)),
         )
         return FittedMetric(
             metric=self.metric,

@@ -36,8 +36,6 @@ class Scale:
     drift: Floats | None = None
     """[F]: what the location would change per standard deviation beyond the range, if the trend
     of a number that is held to its range went on; 0 for numbers whose trend does go on."""
-    largest: float = np.inf
-    """The most that a scale is, however far beyond the data."""
 
     def predict(self, features: Singles, beyond: Floats) -> Floats:
         """Return the scale of each row, [n], above 0; `beyond` is that of `Inputs`, [n, F]."""
@@ -46,8 +44,7 @@ class Scale:
             logs += self.trees.predict(features)
         sizes = np.maximum(np.exp(logs), SMALLEST)
         wider = sizes * (1.0 + self.widening * reach(beyond.sum(axis=1)))
-        wider = wider if self.drift is None else wider + beyond @ self.drift
-        return np.asarray(np.minimum(wider, self.largest))
+        return np.asarray(wider if self.drift is None else wider + beyond @ self.drift)
 
 
 def fit_scale(
