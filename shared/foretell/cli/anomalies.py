@@ -154,6 +154,8 @@ def _resolve(
         click.echo(f"{len(known & ids)} {resolution}, {len(left)} open")
     for name in sorted(ids - known):
         click.echo(f"{name}: not among the open ones", err=True)
+    if ids - known:
+        click.get_current_context().exit(1)
 
 
 def _wait(client: Client, workload: str, chosen: set[str], left: list[Anomaly]) -> list[Anomaly]:

@@ -36,6 +36,7 @@ def measure() -> None:
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a run is ended.")
 @click.option("--longest", default=1.0, show_default=True, help="Seconds of the longest runs.")
 @click.option("--seed", default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Replace measurements that are there already.")
 @json_option
 def wasm(
     out: Path,
@@ -47,6 +48,7 @@ def wasm(
     timeout: float,
     longest: float,
     seed: int,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Run WebAssembly tasks, each in a fresh process, under several engine settings.
@@ -62,6 +64,9 @@ def wasm(
     """
     from foretell.measure import measure_wasm
 
+    if (out / "observations.parquet").exists() and not force:
+        why = f"{out} holds measurements already; name another folder, or --force replaces them"
+        raise click.UsageError(why)
     out.mkdir(parents=True, exist_ok=True)
     with output.progress_bar(quiet=as_json) as progress:
         task = progress.add_task("measuring", total=None, note="")

@@ -294,4 +294,5 @@ def _print(result: _Result, place: Registry, seconds: float) -> None:
         print_report(manifest.evaluation["cross_validation"])
     click.echo(f"published {manifest.version} as {result.alias} in {place.root}")
     click.echo(_judged(result))
-    click.echo(f"next: foretell serve --registry {place.root}   or: foretell predict {workload} …")
+    shelf = f"--registry {place.root}"
+    click.echo(f"next: foretell serve {shelf}   or: foretell predict {workload} {shelf} --data …")

@@ -100,3 +100,14 @@ def test_the_value_is_shown_when_the_message_lacks_it() -> None:
 def test_exit_codes_tell_usage_from_failure_from_cancelled(error: Exception, code: int) -> None:
     """2 is wrong usage, 130 somebody stopped it, 1 all else."""
     assert failure_of(error).code == code
+
+
+def test_measurements_are_not_replaced_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that holds measurements already is refused, and keeps them."""
+    kept = tmp_path / "observations.parquet"
+    kept.write_bytes(b"measured before")
+    assert run(("measure", "wasm", "--out", str(tmp_path))) == 2
+    assert "--force replaces them" in capsys.readouterr().err
+    assert kept.read_bytes() == b"measured before"

@@ -38,6 +38,18 @@ def test_one_after_another_takes_the_sum_and_the_largest_memory(decider: Decider
     assert one.memory_needed == pytest.approx(1000 * np.exp(2.33 * 0.1), rel=0.05)
 
 
+def test_times_do_not_hang_on_the_risk_of_the_memory(decider: Decider) -> None:
+    """How rarely memory may overflow says nothing of how long the items take."""
+    daring, timid = (
+        by_name(ask(decider, 300.0, 100.0, overflow_risk=risk))["sequential"]
+        for risk in (0.2, 0.0001)
+    )
+    assert timid.makespan_s == daring.makespan_s
+    assert timid.memory_needed is not None
+    assert daring.memory_needed is not None
+    assert timid.memory_needed > daring.memory_needed
+
+
 def test_at_once_takes_the_sum_of_the_memory_and_slows_all_down(decider: Decider) -> None:
     """Two equal items, each 1.5 times as long beside the other, end together."""
     one = by_name(ask(decider, 100.0, 100.0, slowdown=1.5))["parallel"]

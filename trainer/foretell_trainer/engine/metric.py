@@ -218,11 +218,15 @@ class MetricFit:
         n = len(self.rows)
         if "strength" in self.settings.tuned:
             return self.settings.tuned["strength"]
-        # Many rows outweigh the penalties, and trying several costs seconds. Of several settings,
-        # what is best for rows at random is not what is best for pairs that are new.
-        if n >= FEW_ROWS or self.plan is not None or self.family.learner is None:
+        # Many rows outweigh the penalties, and trying several costs seconds.
+        if n >= FEW_ROWS or self.family.learner is None:
             return self._layout.strength
-        folds = random_folds(n, 6, np.random.default_rng(self.settings.seed + 1))
+        rng = np.random.default_rng(self.settings.seed + 1)
+        folds = random_folds(n, 6, rng)
+        if self.plan is not None:
+            # What is best for rows at random is not what is best for pairs that are new.
+            pairs = self.inputs.codes[:, list(self.training.pair)]
+            folds = grouped_folds(np.unique(pairs, axis=0, return_inverse=True)[1], 6, rng)
 
         def error(strength: float) -> float:
             layout = replace(self._layout, strength=strength)
@@ -233,7 +237,7 @@ class MetricFit:
                 errors.append(np.abs(self.target[folds == fold] - base.predict(out)).mean())
             return float(np.mean(errors))
 
-        return min(_STRENGTHS, key=error)
+        return min(_STRENGTHS if self.plan is None else _STRENGTHS[1:], key=error)
 
     @cached_property
     def _trees(self) -> TreeSettings:

@@ -63,6 +63,8 @@ class Known:
     layout: Layout
     forecasts: Forecasts
     outcomes: Outcomes
+    tails: Outcomes
+    """The same with the far tails, for what must not be exceeded."""
     work: WorkTime
     memory_metric: str | None
     slowdown: float | None
@@ -96,7 +98,7 @@ class Known:
         """Return the memory that an item takes, [outcomes]; None without such a metric."""
         if self.memory_metric is None:
             return None
-        taken: Floats = self.outcomes.metric(self.memory_metric)[self.layout.rows[item, how, which]]
+        taken: Floats = self.tails.metric(self.memory_metric)[self.layout.rows[item, how, which]]
         return taken
 
     def quantile(self, metric: str, level: float, item: int, how: str, which: float) -> float:

@@ -58,7 +58,9 @@ def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
         items=question.items,
         layout=layout,
         forecasts=forecasts,
-        outcomes=strata.outcomes(forecasts, SHARED_ERROR, question.overflow_risk / 4),
+        # Times are weighed by their means, which the far tails must not carry.
+        outcomes=strata.outcomes(forecasts, SHARED_ERROR),
+        tails=strata.outcomes(forecasts, SHARED_ERROR, question.overflow_risk / 4),
         work=asked.work,
         memory_metric=asked.memory,
         slowdown=question.slowdown,
