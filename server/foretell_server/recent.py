@@ -171,7 +171,7 @@ class RecentAnswers:
         for name, text in tuple(self._corrections.items()):
             path = self._folder / name
             if not path.exists():  # another process answers with the same
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._make_folder()
                 beside = path.with_name(f".{name}-{self._prefix}")
                 beside.write_text(text, encoding="utf-8")
                 beside.replace(path)
@@ -181,7 +181,7 @@ class RecentAnswers:
         now = time.time()
         content = b"".join(part for answer in batch for part in _record(answer, now))
         if self._path is None or self._size >= FILE_BYTES:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             first = int(batch[0][0].partition("-")[2], 16)
             self._path, self._size = self._folder / f"{self._prefix}-{first:x}{SUFFIX}", 0
             self._prune()
@@ -189,6 +189,10 @@ class RecentAnswers:
         with self._path.open("ab", buffering=0) as file:
             file.write(content)
         self._size += len(content)
+
+    def _make_folder(self) -> None:
+        # A registry that has gone away, and may be back, is not made anew for its answers.
+        self._folder.mkdir(exist_ok=True)
 
     def _prune(self) -> None:
         """Remove what is too old or, from the oldest on, too much; of all processes."""

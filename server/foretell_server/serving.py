@@ -146,8 +146,11 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         )
         cache = AnswerCache(settings.cache_entries)
         cache.show(meters)
+        answers = settings.answers or settings.registry / ANSWERS_FOLDER
+        if settings.answers or settings.registry_url:
+            answers.parent.mkdir(parents=True, exist_ok=True)
         recent = RecentAnswers(
-            settings.answers or settings.registry / ANSWERS_FOLDER,
+            answers,
             plane.prefix,
             most_bytes=settings.answers_kept_bytes,
             kept_s=settings.answers_kept_s,
