@@ -242,7 +242,7 @@ class TrainingRuns:
         if "search" not in run.spec:
             return {**run.spec, "fit": fit}
         # Numerical libraries are loaded by the process that fits, not by the one that forks it.
-        from foretell_trainer.engine.fitting import FitSettings  # noqa: PLC0415
+        from foretell_trainer.engine.training_set import FitSettings  # noqa: PLC0415
         from foretell_trainer.search.budget import Budget  # noqa: PLC0415
         from foretell_trainer.search.job import Help, search_snapshot  # noqa: PLC0415
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from foretell.catalog import CatalogTable
     from foretell.registry import Registry
     from foretell.schema import Schema
-    from foretell_trainer.engine.fitting import FitSettings, Progress
+    from foretell_trainer.engine.training_set import FitSettings, Progress
     from foretell_trainer.gate.gate import Trial
     from foretell_trainer.gate.verdict import Verdict
     from foretell_trainer.ingest import IngestReport

@@ -17,17 +17,6 @@ from foretell_trainer.engine.metric import FittedMetric, MetricFit
 from foretell_trainer.engine.seen import GroupCounts, Seen, choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
 
-__all__ = [
-    "SMALLEST_TRAINING_SET",
-    "FitSettings",
-    "Fitted",
-    "Progress",
-    "derived_tables",
-    "fit",
-    "left_out_errors",
-    "locate",
-]
-
 SMALLEST_TRAINING_SET = 10
 """With fewer rows of a metric than this there is nothing to calibrate on."""
 

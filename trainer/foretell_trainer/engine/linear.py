@@ -103,10 +103,18 @@ def fit_linear(inputs: Inputs, target: Floats, layout: Layout) -> LinearModel:
     solution = np.zeros(len(columns.penalties))
     for _ in range(2):
         solution = _solve(columns, target - centre, weights)
-        residual = np.abs(target - centre - columns.times(solution))
-        limit = _OUTLIER * max(1.4826 * float(np.median(residual)), 1e-9)
-        weights = np.minimum(1.0, limit / np.maximum(residual, 1e-12))
+        weights = huber_weights(target - centre - columns.times(solution))
     return unpacked(solution, centre, layout, inputs)
+
+
+def huber_weights(residual: Floats, least: float = 1e-9) -> Floats:
+    """Return Huber's weights of residuals [n]: less than 1 for those far out.
+
+    `least` is the smallest deviation that counts as one.
+    """
+    size = np.abs(residual)
+    limit = _OUTLIER * max(1.4826 * float(np.median(size)), least)
+    return np.asarray(np.minimum(1.0, limit / np.maximum(size, 1e-12)))
 
 
 def fit_layout(

@@ -10,9 +10,10 @@ import numpy as np
 from foretell.errors import Cancelled
 from foretell_trainer.engine.floors import Parts, fit_parts
 from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Integers
-from foretell_trainer.engine.interaction import Bend, Interaction, Plan, fit_interaction
+from foretell_trainer.engine.interaction import Interaction, fit_interaction
 from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
+from foretell_trainer.engine.plan import Bend, Plan
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 FEW_ROWS = 5000

@@ -21,7 +21,6 @@ from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.floors import choose_parts, fit_parts, parts_for
 from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
-from foretell_trainer.engine.interaction import FEWEST_ROWS
 from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
 from foretell_trainer.engine.location import (
     FEW_ROWS,
@@ -33,6 +32,7 @@ from foretell_trainer.engine.location import (
     known_codes,
     with_trees,
 )
+from foretell_trainer.engine.plan import FEWEST_ROWS
 from foretell_trainer.engine.scale import WIDENING, Scale, fit_scale, scale_features, widening_for
 from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet

@@ -11,7 +11,7 @@ import numpy as np
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs
-from foretell_trainer.engine.interaction import Plan, plan_interaction
+from foretell_trainer.engine.plan import Plan, plan_interaction
 
 FEW_LEVELS = 20
 """With fewer distinct values there is little to learn about unknown ones, or beyond the last."""

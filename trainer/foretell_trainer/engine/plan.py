@@ -1,0 +1,367 @@
+"""The plan of interactions: which inputs say what runs and which say where, and who is alike.
+
+A *subject* is what runs (a model, a workload); a *setting* is what it runs on and how (hardware,
+precision, framework), each with its own facts. The plan holds what is assumed of the covariance of
+subjects and of settings before any data, and what was learnt of the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foretell.schema import Schema
+from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.likeness import (
+    Term,
+    blended,
+    learn_terms,
+    mean_products,
+    terms_to_onnx,
+)
+from foretell_trainer.engine.linear import huber_weights
+
+FEWEST_ROWS = 400
+"""With fewer rows there is nothing to learn of who does how well where."""
+
+MOST_SETTINGS = 400
+_MOST_SUBJECTS = 4000
+_FEWEST_SUBJECTS = 8
+_FEW_VALUES = 12
+_WAVES = 48
+_DIRECTIONS = 16
+_LEAST_SPREAD = 0.05
+_SAME_SHARE = 0.98
+_SUBJECT_SPREAD, _FACT_SPREAD = 0.5, 1e-3
+_SAME_NUMBER = 1e-6
+
+# Shares of the variance. What is known of the covariance before any data, for subjects ...
+_ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.3, 0.6, 0.2, 1.0
+# ... and for settings: alike by any category, by numbers, and by all of them together.
+_EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 1.0
+_FLOOR = 0.3
+"""What is left of the likeness of two settings for each category in which they differ."""
+
+_LEARNT = 0.6
+"""How much of the likeness is as it was learnt, where it was; the rest is as assumed above."""
+
+Bend = Callable[[Floats], tuple[Floats, Floats]]
+"""Turns what is added to the base of some rows into their location, and says which share of a
+small addition arrives there; [n] each."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which inputs say what runs and which say where, and the settings of the training."""
+
+    subject: int
+    """The category that names what runs."""
+    shared: tuple[int, ...]
+    """The categories that subjects share, such as a family."""
+    subject_numbers: Integers
+    sizes: tuple[int, ...]
+    """The number of known values of the subject and of each shared category."""
+    waves: Floats
+    """[numbers, W]: frequencies of the random Fourier features."""
+    phases: Floats
+    """[W]"""
+    setting_categories: tuple[int, ...]
+    setting_flags: Integers
+    """The numbers of few values that say how it runs, such as whether the model is compiled."""
+    setting_numbers: Integers
+    """The facts of a setting's categories."""
+    category_values: Integers
+    """[S, categories] of each known setting."""
+    flag_values: Floats
+    """[S, flags] of each known setting, standardised."""
+    number_values: Floats
+    """[S, numbers] of each known setting, standardised."""
+    terms: tuple[Term, ...] = ()
+    """What was learnt about which settings are alike."""
+
+    @property
+    def dense_priors(self) -> Floats:
+        """The prior variances of the dense features: constant, linear, smooth; [D]."""
+        linear, waves = len(self.subject_numbers), len(self.phases)
+        return (
+            np.concatenate(
+                [
+                    [_ALL],
+                    np.full(linear, _LINEAR / max(linear, 1)),
+                    np.full(waves, _SMOOTH * 2.0 / max(waves, 1)),
+                ]
+            )
+            / self._total
+        )
+
+    @property
+    def table_priors(self) -> tuple[float, ...]:
+        """The prior variances of the subject's own part and of each shared category's."""
+        each = _SHARED / max(len(self.shared), 1)
+        return tuple(v / self._total for v in (_OWN, *(each for _ in self.shared)))
+
+    @property
+    def _total(self) -> float:
+        numbers = _LINEAR + _SMOOTH if len(self.subject_numbers) else 0.0
+        return _ALL + _OWN + (_SHARED if self.shared else 0.0) + numbers
+
+    def dense(self, inputs: Inputs) -> Floats:
+        """Return the dense features of each row's subject, [n, D]."""
+        numbers = inputs.standard[:, self.subject_numbers]
+        smooth = np.cos(numbers @ self.waves + self.phases)
+        return np.hstack([np.ones((len(inputs), 1)), numbers, smooth])
+
+    def tables(self, inputs: Inputs) -> Integers:
+        """Return the codes of the subject and of what it shares, [n, 1 + shared]."""
+        return inputs.codes[:, [self.subject, *self.shared]]
+
+    def likeness(self, inputs: Inputs) -> Floats:
+        """Return the covariance of each row's setting with each known one, [n, S]."""
+        standard = inputs.standard
+        return self._likeness(
+            inputs.codes[:, self.setting_categories],
+            standard[:, self.setting_flags],
+            standard[:, self.setting_numbers],
+        )
+
+    def _likeness(self, codes: Integers, flags: Floats, numbers: Floats) -> Floats:
+        same, gaps = self._common(codes, flags, numbers)
+        near = np.ones((len(codes), len(self.category_values)))
+        if gaps is not None:
+            near = np.exp(-gaps / 2)
+        alike, together = np.zeros_like(near), near.copy()
+        for one in same:
+            alike += one / len(same)
+            together *= np.where(one > 0, 1.0, _FLOOR)
+        total = _EVERY + _ANY + _NEAR + _TOGETHER
+        prior = (_EVERY + _ANY * alike + _NEAR * near + _TOGETHER * together) / total
+        if not self.terms:
+            return prior
+        return np.asarray((1 - _LEARNT) * prior + _LEARNT * blended(self.terms, same, gaps))
+
+    def _common(
+        self, codes: Integers, flags: Floats, numbers: Floats
+    ) -> tuple[list[Floats], Floats | None]:
+        """Return what settings have in common with known ones, and how far facts are apart."""
+        values = self.category_values.T
+        same = [((codes[:, [c]] == v) & (codes[:, [c]] >= 0)) * 1.0 for c, v in enumerate(values)]
+        known = self.flag_values.T
+        same += [(np.abs(flags[:, [f]] - v) < _SAME_NUMBER) * 1.0 for f, v in enumerate(known)]
+        if not len(self.setting_numbers):
+            return same, None
+        squares = (numbers**2).sum(axis=1, keepdims=True) + (self.number_values**2).sum(axis=1)
+        gaps = np.maximum(squares - 2 * numbers @ self.number_values.T, 0.0)
+        return same, gaps / len(self.setting_numbers)
+
+    def learnt(self, inputs: Inputs, target: Floats, bend: Bend) -> Plan:
+        """Return the plan with the likeness that residuals of the same subjects show."""
+        located, share = bend(np.zeros(len(target)))
+        weights = share**2 * huber_weights(target - located)
+        settings = self.likeness(inputs).argmax(axis=1)
+        sums, behind = mean_products(
+            inputs.codes[:, self.subject],
+            settings,
+            len(self.category_values),
+            (target - located) / share,
+            weights,
+        )
+        own = (self.category_values, self.flag_values, self.number_values)
+        return replace(self, terms=learn_terms(*self._common(*own), sums, behind))
+
+    @property
+    def own_likeness(self) -> Floats:
+        """The covariance of the known settings with one another, [S, S]."""
+        return self._likeness(self.category_values, self.flag_values, self.number_values)
+
+
+def plan_interaction(
+    schema: Schema, sizes: Sequence[int], extrapolated: Sequence[int], inputs: Inputs, seed: int
+) -> Plan | None:
+    """Return who meets whom, from the schema's groups of several categories and from the data.
+
+    None where no such group is declared, or where there is too little of either side.
+    """
+    subject = _subject(schema, inputs)
+    if subject is None or len(inputs) < FEWEST_ROWS:
+        return None
+    shared, others = _sides(schema, subject, inputs)
+    chosen: list[int] = []
+    for category in sorted(others, key=lambda c: len(np.unique(inputs.codes[:, c]))):
+        if _distinct(inputs.codes[:, [*chosen, category]]) <= MOST_SETTINGS:
+            chosen.append(category)
+    if not chosen or _distinct(inputs.codes[:, chosen]) < 2:
+        return None
+    own, flags, settled = _numbers(subject, chosen, extrapolated, inputs)
+    described = np.column_stack([inputs.codes[:, chosen], rounded(inputs, flags)])
+    _, first = np.unique(described, axis=0, return_index=True)
+    rng = np.random.default_rng(seed)
+    waves = _waves(np.unique(inputs.standard[:, own], axis=0), rng)
+    plan = Plan(
+        subject=subject,
+        shared=shared,
+        subject_numbers=own,
+        sizes=tuple(sizes[c] for c in (subject, *shared)),
+        waves=waves,
+        phases=rng.uniform(0, 2 * np.pi, _WAVES) if len(own) else np.zeros(0),
+        setting_categories=tuple(chosen),
+        setting_flags=flags,
+        setting_numbers=settled,
+        category_values=inputs.codes[first][:, chosen],
+        flag_values=inputs.standard[first][:, flags],
+        number_values=inputs.standard[first][:, settled],
+    )
+    return plan if len(first) >= 2 else None
+
+
+def likeness_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
+    """Add `Plan.likeness` to a graph; double [n, S]."""
+    total = _EVERY + _ANY + _NEAR + _TOGETHER
+    count = len(plan.setting_categories) + len(plan.setting_flags)
+    same = [_same_category(graph, inputs, plan, c) for c in range(len(plan.setting_categories))]
+    same += [_same_flag(graph, inputs, plan, f) for f in range(len(plan.setting_flags))]
+    shares, factors = [], []
+    for one in same:
+        shares.append(one)
+        rest = graph.add("Mul", one, graph.constant(np.array(1.0 - _FLOOR)))
+        factors.append(graph.add("Add", rest, graph.constant(np.array(_FLOOR))))
+    alike, together = shares[0], factors[0]
+    for share, factor in zip(shares[1:], factors[1:], strict=True):
+        alike = graph.add("Add", alike, share)
+        together = graph.add("Mul", together, factor)
+    gaps = _gaps_to_onnx(graph, inputs, plan) if len(plan.setting_numbers) else ""
+    alike = graph.add("Mul", alike, graph.constant(np.array(_ANY / total / count)))
+    alike = graph.add("Add", alike, graph.constant(np.array(_EVERY / total)))
+    near = graph.add("Mul", together, graph.constant(np.array(_TOGETHER / total)))
+    near = graph.add("Add", near, graph.constant(np.array(_NEAR / total)))
+    if gaps:
+        half = graph.add("Mul", gaps, graph.constant(np.array(-0.5)))
+        near = graph.add("Mul", near, graph.add("Exp", half))
+    prior = graph.add("Add", alike, near)
+    if not plan.terms:
+        return prior
+    learnt = terms_to_onnx(graph, plan.terms, same, gaps)
+    prior = graph.add("Mul", prior, graph.constant(np.array(1.0 - _LEARNT)))
+    learnt = graph.add("Mul", learnt, graph.constant(np.array(_LEARNT)))
+    return graph.add("Add", prior, learnt)
+
+
+def _same_category(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int) -> str:
+    """Add whether a row's category is that of each setting, as 0 and 1; double [n, S]."""
+    values = plan.category_values[:, place]
+    known = np.arange(-1, int(values.max(initial=0)) + 2)[:, None]
+    # The last row is for codes that no known setting has.
+    last = graph.constant(np.array(len(known) - 1, np.int64))
+    one = graph.constant(np.array(1, np.int64))
+    index = graph.add("Add", inputs.codes[plan.setting_categories[place]], one)
+    same = (known == values) & (known >= 0)
+    return graph.rows_of(same.astype(np.float64), graph.add("Min", index, last))
+
+
+def _same_flag(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int) -> str:
+    own = graph.columns(inputs.standard, plan.setting_flags[[place]])
+    gap = graph.add("Abs", graph.add("Sub", own, graph.constant(plan.flag_values[:, place])))
+    return graph.cast(graph.add("Less", gap, graph.constant(np.array(_SAME_NUMBER))), np.float64)
+
+
+def _gaps_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
+    numbers = graph.columns(inputs.standard, plan.setting_numbers)
+    own = graph.as_column(graph.sum_columns(graph.add("Mul", numbers, numbers)))
+    squares = graph.add("Add", own, graph.constant((plan.number_values**2).sum(axis=1)))
+    product = graph.add("MatMul", numbers, graph.constant(2 * plan.number_values.T))
+    gaps = graph.add("Max", graph.add("Sub", squares, product), graph.constant(np.zeros(1)))
+    return graph.add("Div", gaps, graph.constant(np.array(float(len(plan.setting_numbers)))))
+
+
+def _subject(schema: Schema, inputs: Inputs) -> int | None:
+    """Return the id with the most values among the members of groups of several categories."""
+    members = {name for group in schema.groups if len(group) > 1 for name in group}
+    found = [(len(np.unique(inputs.codes[:, c])), -c) for c in map(_places(schema), members)]
+    if not found:
+        return None
+    most, place = max(found)
+    return -place if _FEWEST_SUBJECTS <= most <= min(_MOST_SUBJECTS, len(inputs) / 2) else None
+
+
+def _places(schema: Schema) -> Callable[[str], int]:
+    return schema.category_names.index
+
+
+def _sides(schema: Schema, subject: int, inputs: Inputs) -> tuple[tuple[int, ...], list[int]]:
+    """Return the categories that a subject determines, and the others; constant ones in neither."""
+    shared, others = [], []
+    for category in range(len(schema.category_names)):
+        codes = inputs.codes[:, category]
+        if category == subject or len(np.unique(codes)) < 2:
+            continue
+        if _agreeing(inputs.codes[:, subject], codes) >= _SAME_SHARE:
+            shared.append(category)
+        else:
+            others.append(category)
+    return tuple(shared), others
+
+
+def _agreeing(keys: Integers, values: Integers) -> float:
+    """Return the share of rows whose value is the most frequent one of their key."""
+    pairs, rows = np.unique(np.column_stack([keys, values]), axis=0, return_counts=True)
+    starts = np.flatnonzero(np.r_[True, pairs[1:, 0] != pairs[:-1, 0]])
+    return float(np.maximum.reduceat(rows, starts).sum() / len(keys))
+
+
+def _numbers(
+    subject: int, setting: Sequence[int], extrapolated: Sequence[int], inputs: Inputs
+) -> tuple[Integers, Integers, Integers]:
+    """Return the numbers of the subject, the flags of the setting, and its categories' facts."""
+    settings = np.unique(inputs.codes[:, setting], axis=0, return_inverse=True)[1].reshape(-1)
+    own: list[int] = []
+    flags: list[int] = []
+    facts: list[int] = []
+    for number in range(inputs.standard.shape[1]):
+        values = inputs.standard[:, number]
+        total = float(np.var(values))
+        if number in extrapolated or total < 1e-12:
+            continue
+        of_subject = _spread_within(inputs.codes[:, subject], values) / total
+        if _spread_within(settings, values) / total <= _FACT_SPREAD:
+            facts.append(number)
+        elif of_subject <= _SUBJECT_SPREAD:
+            own.append(number)
+        elif len(np.unique(values)) <= _FEW_VALUES:
+            grown = np.column_stack([settings, rounded(inputs, np.array([*flags, number]))])
+            if _distinct(grown) <= MOST_SETTINGS:
+                flags.append(number)
+    return np.array(own, np.int64), np.array(flags, np.int64), np.array(facts, np.int64)
+
+
+def _waves(numbers: Floats, rng: np.random.Generator) -> Floats:
+    """Return the frequencies [numbers, W] for a covariance that is smooth in whitened numbers.
+
+    Numbers of subjects go up and down together; what tells two of them apart is how they differ
+    otherwise, so all directions count alike, but for those that hardly vary.
+    """
+    if not numbers.shape[1]:
+        return np.zeros((0, 0))
+    spread, directions = np.linalg.eigh(np.cov(numbers.T).reshape(numbers.shape[1], -1))
+    spread, directions = spread[::-1][:_DIRECTIONS], directions[:, ::-1][:, :_DIRECTIONS]
+    whitened = directions / np.sqrt(spread + _LEAST_SPREAD * spread.mean())
+    steps = rng.standard_normal((whitened.shape[1], _WAVES)) / np.sqrt(whitened.shape[1])
+    return np.asarray(whitened @ steps)
+
+
+def _spread_within(keys: Integers, values: Floats) -> float:
+    """Return the mean square of what is left of values when each key's mean is taken off."""
+    _, place = np.unique(keys, return_inverse=True)
+    rows = np.bincount(place)
+    means = np.bincount(place, values) / rows
+    return float(((values - means[place]) ** 2).mean())
+
+
+def rounded(inputs: Inputs, numbers: Integers) -> Integers:
+    """Return some numbers as integers that can be told apart, [n, len(numbers)]."""
+    return np.round(inputs.standard[:, numbers] * 1e6).astype(np.int64)
+
+
+def _distinct(rows: Integers) -> int:
+    return len(np.unique(rows, axis=0))
