@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,6 +52,10 @@ class Outputs:
     support: NDArray[np.float64]
     table: NDArray[np.int64]
     rows: NDArray[np.float64]
+
+    def take(self, rows: slice) -> Outputs:
+        """Return the outputs of some of the rows."""
+        return Outputs(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class RowOutputs(NamedTuple):
@@ -163,7 +167,11 @@ class Predictor:
 
     def run(self, numbers: Numbers, categories: Codes) -> Outputs:
         """Return the graph's outputs for encoded rows, running it in runs of a few rows."""
-        starts = range(0, max(len(numbers), 1), ROWS_AT_ONCE)
+        if not len(numbers):
+            # Not every operator takes a batch of no rows; one of nothing known has the widths.
+            some = np.full((1, numbers.shape[1]), np.nan), np.full((1, categories.shape[1]), -1)
+            return self.run(*some).take(slice(0, 0))
+        starts = range(0, len(numbers), ROWS_AT_ONCE)
         parts = [
             self._run(numbers[i : i + ROWS_AT_ONCE], categories[i : i + ROWS_AT_ONCE])
             for i in starts

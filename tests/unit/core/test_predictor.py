@@ -50,6 +50,16 @@ def test_many_rows_are_answered_as_each_alone(make_bundle: MakeBundle) -> None:
     assert outputs.table.dtype == np.int64
 
 
+def test_no_rows_have_no_answers(make_bundle: MakeBundle) -> None:
+    """A graph asked about no rows gives empty answers of the right widths."""
+    predictor = Predictor.load(make_bundle())
+    encoded = predictor.encoder.encode_columns({"scene": [], "machine": []}, 0)
+    outputs = predictor.run(encoded.numbers, encoded.categories)
+    assert outputs.location.shape == outputs.scale.shape == outputs.table.shape == (0, 2)
+    assert outputs.support.shape == (0,)
+    assert len(outputs.rows) == 0
+
+
 def test_tiers_follow_the_rows_behind_the_ids(make_bundle: MakeBundle) -> None:
     """No row behind an id is cold, fewer than twenty few-shot; groups of pairs do not count."""
     predictor = Predictor.load(make_bundle())

@@ -236,14 +236,6 @@ def test_agrees_anywhere(rich: Candidate, rows: tuple[Numbers, Codes]) -> None:
     rich.assert_agree(*rows)
 
 
-def test_no_rows_have_no_answers(rich: Candidate) -> None:
-    """A graph asked about no rows gives empty answers of the right widths."""
-    found = rich.graph(rich.encoded.numbers[:0], rich.encoded.categories[:0])
-    assert found.location.shape == found.scale.shape == (0, 4)
-    assert found.table.shape == (0, 4)
-    assert found.rows.shape == (0, 3)
-
-
 def test_facts_are_looked_up_in_the_graph(rich: Candidate) -> None:
     """Naming the hardware, or naming it and sending its own facts, is the same."""
     named = answers(rich, model="m1", hardware="h1", batch=4)

@@ -17,7 +17,6 @@ import scipy.linalg
 
 from foretell.errors import Cancelled
 from foretell_trainer.engine.folds import random_folds
-from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.linear import (
     Columns,
@@ -212,12 +211,3 @@ class _Search:
             ]
         )
         return curvature, slope - self._penalties * weights
-
-
-def combined_to_onnx(graph: GraphBuilder, work: str, floor: str, signs: Floats) -> str:
-    """Add `Parts.combine` to a graph, from double [n, M] each and a sign per metric."""
-    sign = graph.constant(signs)
-    one, other = graph.add("Mul", work, sign), graph.add("Mul", floor, sign)
-    gap = graph.add("Neg", graph.add("Abs", graph.add("Sub", one, other)))
-    bend = graph.add("Log", graph.add("Add", graph.add("Exp", gap), graph.constant(np.ones(1))))
-    return graph.add("Mul", graph.add("Add", graph.add("Max", one, other), bend), sign)

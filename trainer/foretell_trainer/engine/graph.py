@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,17 +74,27 @@ class GraphBuilder:
         """Take some columns of an [n, k] matrix as [n, len(positions)]."""
         return self.add("Gather", matrix, self.constant(positions.astype(np.int64)), axis=1)
 
-    def as_column(self, vector: str) -> str:
-        """Turn [n] into [n, 1]."""
-        return self.add("Unsqueeze", vector, self.constant(np.array([1], np.int64)))
+    def split(self, matrix: str, widths: Sequence[int]) -> list[str]:
+        """Take an [n, sum of widths] matrix apart into its columns from left to right."""
+        if len(widths) == 1:
+            return [matrix]
+        names = [self._name("split") for _ in widths]
+        sizes = self.constant(np.array(widths, np.int64))
+        self._nodes.append(helper.make_node("Split", [matrix, sizes], names, axis=1))
+        return names
+
+    def unsqueezed(self, value: str, axis: int) -> str:
+        """Put an axis of length 1 at a place."""
+        return self.add("Unsqueeze", value, self.constant(np.array([axis], np.int64)))
 
     def side_by_side(self, *parts: str) -> str:
         """Join [n, …] matrices along their columns."""
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
-    def sum_columns(self, matrix: str) -> str:
-        """Sum an [n, k] matrix over its columns, giving [n]."""
-        return self.add("ReduceSum", matrix, self.constant(np.array([1], np.int64)), keepdims=0)
+    def sum_over(self, value: str, axis: int, *, keep: bool = False) -> str:
+        """Sum over one axis, which is kept with length 1 if asked."""
+        axes = self.constant(np.array([axis], np.int64))
+        return self.add("ReduceSum", value, axes, keepdims=int(keep))
 
     def model(self, name: str) -> onnx.ModelProto:
         """Return the checked model."""

@@ -1,7 +1,7 @@
 """From encoded rows to what the models see: facts joined, logs taken, scales made equal.
 
-The same steps exist twice, in numpy for training and as ONNX nodes for serving; the proof of
-export compares them on every row of the snapshot.
+The same steps exist twice, here for training and as nodes for serving (`nodes.inputs`); the proof
+of export compares them on every row of the snapshot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from foretell.catalog import CatalogTable
 from foretell.encoding import Vocabulary
 from foretell.schema import Schema
-from foretell_trainer.engine.graph import GraphBuilder
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -77,7 +76,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class _Fact:
+class Fact:
     """One fact of a catalog, as the graph looks it up."""
 
     column: int
@@ -92,8 +91,8 @@ class _Fact:
 class InputMap:
     """The transformation from the encoder's arrays to `Inputs`, fitted on the training rows."""
 
-    number_facts: tuple[_Fact, ...]
-    category_facts: tuple[_Fact, ...]
+    number_facts: tuple[Fact, ...]
+    category_facts: tuple[Fact, ...]
     is_log: Flags
     floor: Floats
     """[F]: logs are taken of at least this much, which is below the smallest seen value above 0."""
@@ -129,9 +128,9 @@ class InputMap:
         beyond = np.maximum(self.seen_lowest - standard, standard - self.seen_highest)
         beyond = np.minimum(np.maximum(beyond, 0.0), self.most_beyond)
         standard = np.minimum(np.maximum(standard, self.lowest), self.highest)
-        raw, absent = values[:, self.log_columns], missing[:, self.log_columns]
+        raw = np.where(missing, self.typical, values)[:, self.log_columns]
         raw = np.minimum(np.maximum(raw, self.raw_lowest), self.raw_highest)
-        clipped = np.where(absent, 0.0, (raw - self.raw_mean) / self.raw_deviation)
+        clipped = (raw - self.raw_mean) / self.raw_deviation
         over = np.maximum(standard - self.seen_highest, 0.0)[:, self.log_columns]
         clipped = clipped + over * self.tangent
         return Inputs(standard, clipped, missing, codes, beyond)
@@ -173,109 +172,6 @@ class InputMap:
         with np.errstate(invalid="ignore"):
             logs = np.log(np.maximum(values, self.floor))
         return np.asarray((np.where(self.is_log, logs, values) - self.mean) / self.deviation)
-
-    def to_onnx(self, graph: GraphBuilder, numbers: str, categories: str) -> GraphInputs:
-        """Add the same steps to a graph. MUST compute the same as `__call__`."""
-        codes = self._category_nodes(graph, categories)
-        values = self._fact_nodes(graph, numbers, categories)
-        missing = graph.add("IsNaN", values)
-        # Comparisons and logs of NaN differ between implementations, so none reach them.
-        present = graph.add("Where", missing, graph.constant(np.ones(1)), values)
-        logs = graph.add("Log", graph.add("Max", present, graph.constant(self.floor)))
-        scaled = graph.add("Where", graph.constant(self.is_log), logs, present)
-        centred = graph.add("Sub", scaled, graph.constant(self.mean))
-        standard = graph.add("Div", centred, graph.constant(self.deviation))
-        zero = graph.constant(np.zeros(1))
-        standard = graph.add("Where", missing, zero, standard)
-        below = graph.add("Sub", graph.constant(self.seen_lowest), standard)
-        above = graph.add("Sub", standard, graph.constant(self.seen_highest))
-        beyond = graph.add("Max", below, above, zero)
-        if self.number_facts:
-            beyond = graph.add("Min", beyond, graph.constant(self.most_beyond))
-        bounded = graph.add("Max", standard, graph.constant(self.lowest))
-        standard = graph.add("Min", bounded, graph.constant(self.highest))
-        marked = graph.add("And", missing, graph.constant(self.had_missing))
-        trees = graph.add("Where", marked, graph.constant(np.array([MISSING_MARK])), standard)
-        return GraphInputs(
-            standard=standard,
-            clipped=self._clipped_nodes(graph, present, missing, standard),
-            missing=graph.cast(missing, np.float64),
-            trees=trees,
-            values=present,
-            codes=codes,
-            code_matrix=self._code_matrix(graph, categories, codes),
-            beyond=beyond,
-            excess=graph.sum_columns(beyond),
-        )
-
-    def _clipped_nodes(self, graph: GraphBuilder, present: str, missing: str, standard: str) -> str:
-        raw = graph.columns(present, self.log_columns)
-        raw = graph.add("Max", raw, graph.constant(self.raw_lowest))
-        raw = graph.add("Min", raw, graph.constant(self.raw_highest))
-        raw = graph.add("Sub", raw, graph.constant(self.raw_mean))
-        raw = graph.add("Div", raw, graph.constant(self.raw_deviation))
-        absent = graph.columns(missing, self.log_columns)
-        zero = graph.constant(np.zeros(1))
-        inside = graph.add("Where", absent, zero, raw)
-        over = graph.add("Sub", standard, graph.constant(self.seen_highest))
-        over = graph.columns(graph.add("Max", over, zero), self.log_columns)
-        return graph.add("Add", inside, graph.add("Mul", over, graph.constant(self.tangent)))
-
-    def _code_matrix(self, graph: GraphBuilder, categories: str, codes: list[str]) -> str:
-        if not self.category_facts:
-            return categories
-        return graph.side_by_side(*map(graph.as_column, codes))
-
-    def _category_nodes(self, graph: GraphBuilder, categories: str) -> list[str]:
-        facts = {fact.column: fact for fact in self.category_facts}
-        zero, one = (graph.constant(np.array(v, np.int64)) for v in (0, 1))
-        columns: list[str] = []
-        for position in range(self.category_count):
-            own = graph.column(categories, position)
-            if position in facts:
-                fact = facts[position]
-                key = graph.add("Add", columns[fact.key], one)
-                looked_up = graph.rows_of(fact.table, key)
-                own = graph.add("Where", graph.add("Less", own, zero), looked_up, own)
-            columns.append(own)
-        return columns
-
-    def _fact_nodes(self, graph: GraphBuilder, numbers: str, categories: str) -> str:
-        if not self.number_facts:
-            return numbers
-        # One table for all keys, whose rows are added up: each fact stands in one key's rows
-        # and is 0 in all others. What is no fact is unknown, NaN, in the first key's.
-        keys = list(dict.fromkeys(fact.key for fact in self.number_facts))
-        sizes = {fact.key: len(fact.table) for fact in self.number_facts}
-        starts = dict(zip(keys, np.cumsum([0, *(sizes[k] for k in keys[:-1])]), strict=True))
-        table = np.zeros((sum(sizes.values()), len(self.mean)))
-        known = [fact.column for fact in self.number_facts]
-        table[: sizes[keys[0]], np.setdiff1d(np.arange(len(self.mean)), known)] = np.nan
-        for fact in self.number_facts:
-            start = starts[fact.key]
-            table[start : start + len(fact.table), fact.column] = fact.table
-        offsets = np.array([starts[key] + 1 for key in keys], np.int64)
-        own = graph.columns(categories, np.array(keys))
-        found = graph.rows_of(table, graph.add("Add", own, graph.constant(offsets)))
-        looked_up = graph.sum_columns(found)
-        return graph.add("Where", graph.add("IsNaN", numbers), looked_up, numbers)
-
-
-@dataclass(frozen=True)
-class GraphInputs:
-    """The names, in a graph, of what `Inputs` holds as arrays."""
-
-    standard: str
-    clipped: str
-    missing: str
-    trees: str
-    values: str
-    """Numbers with facts, not standardised; 1 for missing."""
-    codes: list[str]
-    code_matrix: str
-    """The same side by side, int64 [n, C]."""
-    beyond: str
-    excess: str
 
 
 def fit_inputs(
@@ -352,10 +248,10 @@ def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
 
 def _facts(
     schema: Schema, vocabulary: Vocabulary, catalogs: Sequence[CatalogTable]
-) -> tuple[tuple[_Fact, ...], tuple[_Fact, ...]]:
+) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
     tables: Mapping[str, CatalogTable] = {table.name: table for table in catalogs}
-    numeric: list[_Fact] = []
-    categorical: list[_Fact] = []
+    numeric: list[Fact] = []
+    categorical: list[Fact] = []
     for catalog in schema.catalogs:
         if catalog.name not in tables:
             continue
@@ -366,11 +262,11 @@ def _facts(
             if fact.is_numeric:
                 column = schema.number_names.index(fact.name)
                 known = np.append(table.numbers(fact.name), np.nan)[rows]
-                numeric.append(_Fact(column, key, np.insert(known, 0, np.nan)))
+                numeric.append(Fact(column, key, np.insert(known, 0, np.nan)))
             else:
                 column = schema.category_names.index(fact.name)
                 codes = _codes(table.texts(fact.name), vocabulary[fact.name])[rows]
-                categorical.append(_Fact(column, key, np.insert(codes, 0, -1)))
+                categorical.append(Fact(column, key, np.insert(codes, 0, -1)))
     return tuple(numeric), tuple(categorical)
 
 

@@ -10,15 +10,14 @@ forecast is a handful of look-ups and small products, for names that were never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs
+from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.linear import huber_weights
-from foretell_trainer.engine.plan import Bend, Plan, likeness_to_onnx
+from foretell_trainer.engine.plan import Bend, Plan
 from foretell_trainer.engine.solver import Cells
 
 _MOST_STEPS = 300
@@ -67,38 +66,3 @@ def fit_interaction(
     wanted = added + (target - located) / share / spread
     solution = cells.solve(wanted, weights, solution, _MORE_STEPS, should_stop)
     return Interaction(plan, *cells.primal(spread * solution))
-
-
-def interaction_to_onnx(
-    graph: GraphBuilder, inputs: GraphInputs, fitted: Sequence[Interaction]
-) -> list[str]:
-    """Add the interactions of several metrics, of one plan; a double [n, 1] each.
-
-    MUST compute the same as `Interaction.predict`.
-    """
-    plan = fitted[0].plan
-    likeness = likeness_to_onnx(graph, inputs, plan)
-    count, settings = len(fitted), len(plan.category_values)
-    constant = np.hstack([one.weights[:1] for one in fitted])
-    mixed = graph.constant(constant)
-    if len(plan.subject_numbers):
-        numbers = graph.columns(inputs.standard, plan.subject_numbers)
-        waves = graph.add("MatMul", numbers, graph.constant(plan.waves))
-        waves = graph.add("Cos", graph.add("Add", waves, graph.constant(plan.phases)))
-        dense = graph.side_by_side(numbers, waves)
-        weights = graph.constant(np.hstack([one.weights[1:] for one in fitted]))
-        mixed = graph.add("Add", mixed, graph.add("MatMul", dense, weights))
-    one_more = graph.constant(np.array(1, np.int64))
-    for place, category in enumerate((plan.subject, *plan.shared)):
-        table = np.hstack([one.tables[place] for one in fitted])
-        index = graph.add("Add", inputs.codes[category], one_more)
-        mixed = graph.add("Add", mixed, graph.rows_of(table, index))
-    axis = graph.constant(np.array([1], np.int64))
-    results = []
-    for i in range(count):
-        own = mixed
-        if count > 1:
-            own = graph.columns(mixed, np.arange(i * settings, (i + 1) * settings))
-        product = graph.add("Mul", own, likeness)
-        results.append(graph.add("ReduceSum", product, axis, keepdims=1))
-    return results

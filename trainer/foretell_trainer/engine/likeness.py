@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import combinations
 
 import numpy as np
 import scipy.optimize
 
-from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Integers
 
 _REACHES = (0.3, 2.0, 8.0)
@@ -35,12 +33,14 @@ class Term:
     reach: float | None = None
     """How far facts may be apart; None where they do not count."""
     weight: float = 1.0
+    otherwise: float = 0.0
+    """What each place that does not agree leaves of the term, as a factor."""
 
     def values(self, same: Sequence[Floats], gaps: Floats | None) -> Floats | float:
         """Return how much is in common, before the weight, [n, S]."""
         found: Floats | float = 1.0
         for place in self.same:
-            found = found * same[place]
+            found = found * np.where(same[place] > 0, 1.0, self.otherwise)
         if self.reach is None or gaps is None:
             return found
         return np.asarray(found * np.exp(-gaps / self.reach))
@@ -71,28 +71,12 @@ def learn_terms(
     return (*(Term(t.same, t.reach, float(w / whole)) for t, w in kept), own)
 
 
-def blended(terms: Sequence[Term], same: Sequence[Floats], gaps: Floats | None) -> Floats | float:
-    """Return the weighted sum of the terms, [n, S]."""
-    return sum((term.weight * term.values(same, gaps) for term in terms), np.zeros(()))
-
-
-def terms_to_onnx(
-    graph: GraphBuilder, terms: Sequence[Term], same: Sequence[str], gaps: str
-) -> str:
-    """Add `blended` to a graph; double [n, S]."""
-    return reduce(
-        lambda one, other: graph.add("Add", one, other),
-        [_term_to_onnx(graph, term, same, gaps) for term in terms],
-    )
-
-
-def _term_to_onnx(graph: GraphBuilder, term: Term, same: Sequence[str], gaps: str) -> str:
-    factors = [same[i] for i in term.same]
-    if term.reach is not None:
-        steps = graph.constant(np.array(-1.0 / term.reach))
-        factors.append(graph.add("Exp", graph.add("Mul", gaps, steps)))
-    factors.append(graph.constant(np.array(term.weight)))
-    return reduce(lambda one, other: graph.add("Mul", one, other), factors)
+def blended(terms: Sequence[Term], same: Sequence[Floats], gaps: Floats | None) -> Floats:
+    """Return the weighted sum of the terms, [n, S]; there is at least one of `same`."""
+    total = np.zeros_like(same[0])
+    for term in terms:
+        total += term.weight * term.values(same, gaps)
+    return total
 
 
 def _candidates(count: int, *, with_gaps: bool) -> list[Term]:

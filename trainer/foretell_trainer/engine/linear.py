@@ -7,7 +7,7 @@ the smaller the fewer rows it has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,8 +16,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.sgd import descend
 
 _NUMBER_PENALTY = 1.0
@@ -125,95 +124,6 @@ def fit_layout(
     slopes = tuple((c, number, power) for c in ids for number in extrapolated for power in (1, 2))
     ends = (inputs.standard.min(axis=0), inputs.standard.max(axis=0))
     return Layout(tuple(sizes), np.flatnonzero(partly), slopes, *ends)
-
-
-def base_to_onnx(
-    graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel]
-) -> tuple[str, str | None]:
-    """Add the bases of all metrics to a graph: double [n, M].
-
-    Also returned are the effects of each category's value, [n, M · C], those of a metric side by
-    side; None when there are no categories. A node costs a single row more than its arithmetic,
-    so everything that is looked up by a category comes from one table.
-    """
-    models = _alike(models)
-    layout = models[0].layout
-    parts = [inputs.standard, inputs.clipped]
-    if len(layout.missing):
-        parts.append(graph.columns(inputs.missing, layout.missing))
-    weights = np.column_stack([model.weights for model in models])
-    total = graph.add("MatMul", graph.side_by_side(*parts), graph.constant(weights))
-    intercepts = np.array([model.intercept for model in models])
-    total = graph.add("Add", total, graph.constant(intercepts))
-    count = len(layout.sizes)
-    if count == 0:
-        return total, None
-    order = sorted(range(len(layout.slopes)), key=lambda s: layout.slopes[s][2])
-    looked_up = _look_up(graph, inputs, models, order)
-    terms = looked_up
-    if order:
-        along = _along_to_onnx(graph, inputs, layout, [layout.slopes[s] for s in order])
-        ones_before = graph.constant(np.array([0, count, 0, 0], np.int64))
-        factors = graph.add("Pad", along, ones_before, graph.constant(np.array(1.0)))
-        last = graph.constant(np.array([2], np.int64))
-        terms = graph.add("Mul", looked_up, graph.add("Unsqueeze", factors, last))
-    total = graph.add("Add", total, graph.sum_columns(terms))
-    effects = terms if not order else graph.columns(looked_up, np.arange(count))
-    return total, _metric_by_metric(graph, effects, count * len(models))
-
-
-def _alike(models: Sequence[LinearModel]) -> list[LinearModel]:
-    """Return the same models with all the slopes that any of them has."""
-    every = tuple(dict.fromkeys(slope for model in models for slope in model.layout.slopes))
-    found = []
-    for model in models:
-        own = dict(zip(model.layout.slopes, model.slopes, strict=True))
-        none = {slope: np.zeros(model.layout.sizes[slope[0]] + 1) for slope in every}
-        slopes = tuple({**none, **own}[slope] for slope in every)
-        found.append(replace(model, layout=replace(model.layout, slopes=every), slopes=slopes))
-    return found
-
-
-def _look_up(
-    graph: GraphBuilder, inputs: GraphInputs, models: Sequence[LinearModel], order: Sequence[int]
-) -> str:
-    """Add the effects of all categories, then the slopes in this order; [n, C + S, M]."""
-    layout = models[0].layout
-    tables = [
-        *(np.column_stack([m.effects[c] for m in models]) for c in range(len(layout.sizes))),
-        *(np.column_stack([m.slopes[s] for m in models]) for s in order),
-    ]
-    categories = [*range(len(layout.sizes)), *(layout.slopes[s][0] for s in order)]
-    starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
-    codes = graph.columns(inputs.code_matrix, np.array(categories))
-    # The first row of each table is for an unknown value, whose code is -1.
-    places = graph.add("Add", codes, graph.constant((starts + 1).astype(np.int64)))
-    return graph.rows_of(np.concatenate(tables), places)
-
-
-def _along_to_onnx(
-    graph: GraphBuilder,
-    inputs: GraphInputs,
-    layout: Layout,
-    slopes: Sequence[tuple[int, int, int]],
-) -> str:
-    """Add `Layout.along` of slopes with power 1, then of those with power 2; [n, S]."""
-    straight = np.array([number for _, number, power in slopes if power == 1], np.int64)
-    bent = np.array([number for _, number, power in slopes if power > 1], np.int64)
-    parts = [graph.columns(inputs.standard, straight)] if len(straight) else []
-    if len(bent):
-        values = graph.columns(inputs.standard, bent)
-        inside = graph.add("Max", values, graph.constant(layout.lowest[bent]))
-        inside = graph.add("Min", inside, graph.constant(layout.highest[bent]))
-        twice = graph.add("Add", values, values)
-        parts.append(graph.add("Mul", inside, graph.add("Sub", twice, inside)))
-    return graph.side_by_side(*parts)
-
-
-def _metric_by_metric(graph: GraphBuilder, effects: str, width: int) -> str:
-    """Turn [n, C, M] into [n, M · C]."""
-    turned = graph.add("Transpose", effects, perm=[0, 2, 1])
-    return graph.add("Reshape", turned, graph.constant(np.array([0, width], np.int64)))
 
 
 def _dense(inputs: Inputs, layout: Layout) -> Floats:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell.schema import Link, Schema
-from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats, GraphInputs, InputMap
+from foretell_trainer.engine.inputs import Floats, InputMap
 
 _TOLERANCE = 0.02
 """The median error, in logs, up to which the data is taken to obey a declared identity."""
@@ -48,29 +47,6 @@ def derived_metrics(schema: Schema, numbers: Floats, metrics: Floats) -> list[De
         if candidate and _is_free(candidate, found) and _holds(candidate, numbers, metrics):
             found.append(candidate)
     return found
-
-
-def derived_to_onnx(
-    graph: GraphBuilder, derived: Derived, mapping: InputMap, inputs: GraphInputs, location: str
-) -> str:
-    """Add the location of a derived metric to a graph; [n, 1] from [n, 1] of its source.
-
-    MUST compute the same as `Derived.offset`.
-    """
-    power = graph.constant(np.array([derived.power]))
-    total = graph.add("Mul", location, power)
-    total = graph.add("Add", total, graph.constant(np.array([derived.constant])))
-    for position, exponent in derived.numbers:
-        own = np.array([position])
-        # A missing value is 1 among the values, so this adds what makes it the typical one.
-        to_typical = graph.constant(mapping.typical[own] - 1.0)
-        absent = graph.add("Mul", graph.columns(inputs.missing, own), to_typical)
-        value = graph.add("Add", graph.columns(inputs.values, own), absent)
-        logs = graph.add("Log", graph.add("Max", value, graph.constant(mapping.floor[own])))
-        total = graph.add(
-            "Add", total, graph.add("Mul", logs, graph.constant(np.array([exponent])))
-        )
-    return total
 
 
 def _is_free(candidate: Derived, found: Sequence[Derived]) -> bool:

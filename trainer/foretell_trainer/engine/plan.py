@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foretell.schema import Schema
-from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats, GraphInputs, Inputs, Integers
+from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.likeness import (
     Term,
     blended,
     learn_terms,
     mean_products,
-    terms_to_onnx,
 )
 from foretell_trainer.engine.linear import huber_weights
 
@@ -36,12 +34,14 @@ _DIRECTIONS = 16
 _LEAST_SPREAD = 0.05
 _SAME_SHARE = 0.98
 _SUBJECT_SPREAD, _FACT_SPREAD = 0.5, 1e-3
-_SAME_NUMBER = 1e-6
+SAME_NUMBER = 1e-6
+"""Standardised flags that differ by less are the same."""
 
 # Shares of the variance. What is known of the covariance before any data, for subjects ...
 _ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.3, 0.6, 0.2, 1.0
 # ... and for settings: alike by any category, by numbers, and by all of them together.
 _EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 1.0
+_REACH = 2.0
 _FLOOR = 0.3
 """What is left of the likeness of two settings for each category in which they differ."""
 
@@ -69,6 +69,8 @@ class Plan:
     phases: Floats
     """[W]"""
     setting_categories: tuple[int, ...]
+    setting_sizes: tuple[int, ...]
+    """The number of known values of each of them."""
     setting_flags: Integers
     """The numbers of few values that say how it runs, such as whether the model is compiled."""
     setting_numbers: Integers
@@ -128,19 +130,22 @@ class Plan:
         )
 
     def _likeness(self, codes: Integers, flags: Floats, numbers: Floats) -> Floats:
-        same, gaps = self._common(codes, flags, numbers)
-        near = np.ones((len(codes), len(self.category_values)))
-        if gaps is not None:
-            near = np.exp(-gaps / 2)
-        alike, together = np.zeros_like(near), near.copy()
-        for one in same:
-            alike += one / len(same)
-            together *= np.where(one > 0, 1.0, _FLOOR)
-        total = _EVERY + _ANY + _NEAR + _TOGETHER
-        prior = (_EVERY + _ANY * alike + _NEAR * near + _TOGETHER * together) / total
-        if not self.terms:
-            return prior
-        return np.asarray((1 - _LEARNT) * prior + _LEARNT * blended(self.terms, same, gaps))
+        return blended(self.all_terms, *self._common(codes, flags, numbers))
+
+    @property
+    def all_terms(self) -> tuple[Term, ...]:
+        """The terms of the likeness: what is assumed and, where it was, what was learnt."""
+        count = len(self.setting_categories) + len(self.setting_flags)
+        assumed = [
+            Term((), None, _EVERY),
+            *(Term((place,), None, _ANY / count) for place in range(count)),
+            Term((), _REACH, _NEAR),
+            Term(tuple(range(count)), _REACH, _TOGETHER, otherwise=_FLOOR),
+        ]
+        share = 1.0 - _LEARNT if self.terms else 1.0
+        total = sum(term.weight for term in assumed) / share
+        learnt = (replace(term, weight=_LEARNT * term.weight) for term in self.terms)
+        return (*(replace(term, weight=term.weight / total) for term in assumed), *learnt)
 
     def _common(
         self, codes: Integers, flags: Floats, numbers: Floats
@@ -149,7 +154,7 @@ class Plan:
         values = self.category_values.T
         same = [((codes[:, [c]] == v) & (codes[:, [c]] >= 0)) * 1.0 for c, v in enumerate(values)]
         known = self.flag_values.T
-        same += [(np.abs(flags[:, [f]] - v) < _SAME_NUMBER) * 1.0 for f, v in enumerate(known)]
+        same += [(np.abs(flags[:, [f]] - v) < SAME_NUMBER) * 1.0 for f, v in enumerate(known)]
         if not len(self.setting_numbers):
             return same, None
         squares = (numbers**2).sum(axis=1, keepdims=True) + (self.number_values**2).sum(axis=1)
@@ -207,6 +212,7 @@ def plan_interaction(
         waves=waves,
         phases=rng.uniform(0, 2 * np.pi, _WAVES) if len(own) else np.zeros(0),
         setting_categories=tuple(chosen),
+        setting_sizes=tuple(sizes[c] for c in chosen),
         setting_flags=flags,
         setting_numbers=settled,
         category_values=inputs.codes[first][:, chosen],
@@ -214,65 +220,6 @@ def plan_interaction(
         number_values=inputs.standard[first][:, settled],
     )
     return plan if len(first) >= 2 else None
-
-
-def likeness_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
-    """Add `Plan.likeness` to a graph; double [n, S]."""
-    total = _EVERY + _ANY + _NEAR + _TOGETHER
-    count = len(plan.setting_categories) + len(plan.setting_flags)
-    same = [_same_category(graph, inputs, plan, c) for c in range(len(plan.setting_categories))]
-    same += [_same_flag(graph, inputs, plan, f) for f in range(len(plan.setting_flags))]
-    shares, factors = [], []
-    for one in same:
-        shares.append(one)
-        rest = graph.add("Mul", one, graph.constant(np.array(1.0 - _FLOOR)))
-        factors.append(graph.add("Add", rest, graph.constant(np.array(_FLOOR))))
-    alike, together = shares[0], factors[0]
-    for share, factor in zip(shares[1:], factors[1:], strict=True):
-        alike = graph.add("Add", alike, share)
-        together = graph.add("Mul", together, factor)
-    gaps = _gaps_to_onnx(graph, inputs, plan) if len(plan.setting_numbers) else ""
-    alike = graph.add("Mul", alike, graph.constant(np.array(_ANY / total / count)))
-    alike = graph.add("Add", alike, graph.constant(np.array(_EVERY / total)))
-    near = graph.add("Mul", together, graph.constant(np.array(_TOGETHER / total)))
-    near = graph.add("Add", near, graph.constant(np.array(_NEAR / total)))
-    if gaps:
-        half = graph.add("Mul", gaps, graph.constant(np.array(-0.5)))
-        near = graph.add("Mul", near, graph.add("Exp", half))
-    prior = graph.add("Add", alike, near)
-    if not plan.terms:
-        return prior
-    learnt = terms_to_onnx(graph, plan.terms, same, gaps)
-    prior = graph.add("Mul", prior, graph.constant(np.array(1.0 - _LEARNT)))
-    learnt = graph.add("Mul", learnt, graph.constant(np.array(_LEARNT)))
-    return graph.add("Add", prior, learnt)
-
-
-def _same_category(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int) -> str:
-    """Add whether a row's category is that of each setting, as 0 and 1; double [n, S]."""
-    values = plan.category_values[:, place]
-    known = np.arange(-1, int(values.max(initial=0)) + 2)[:, None]
-    # The last row is for codes that no known setting has.
-    last = graph.constant(np.array(len(known) - 1, np.int64))
-    one = graph.constant(np.array(1, np.int64))
-    index = graph.add("Add", inputs.codes[plan.setting_categories[place]], one)
-    same = (known == values) & (known >= 0)
-    return graph.rows_of(same.astype(np.float64), graph.add("Min", index, last))
-
-
-def _same_flag(graph: GraphBuilder, inputs: GraphInputs, plan: Plan, place: int) -> str:
-    own = graph.columns(inputs.standard, plan.setting_flags[[place]])
-    gap = graph.add("Abs", graph.add("Sub", own, graph.constant(plan.flag_values[:, place])))
-    return graph.cast(graph.add("Less", gap, graph.constant(np.array(_SAME_NUMBER))), np.float64)
-
-
-def _gaps_to_onnx(graph: GraphBuilder, inputs: GraphInputs, plan: Plan) -> str:
-    numbers = graph.columns(inputs.standard, plan.setting_numbers)
-    own = graph.as_column(graph.sum_columns(graph.add("Mul", numbers, numbers)))
-    squares = graph.add("Add", own, graph.constant((plan.number_values**2).sum(axis=1)))
-    product = graph.add("MatMul", numbers, graph.constant(2 * plan.number_values.T))
-    gaps = graph.add("Max", graph.add("Sub", squares, product), graph.constant(np.zeros(1)))
-    return graph.add("Div", gaps, graph.constant(np.array(float(len(plan.setting_numbers)))))
 
 
 def _subject(schema: Schema, inputs: Inputs) -> int | None:

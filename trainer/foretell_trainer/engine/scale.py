@@ -17,7 +17,7 @@ WIDENING = 0.5
 MOST_WIDENING = 50.0
 
 DISTANCE_STEPS = 64.0
-"""Distances are rounded to steps: the last digits of a root near 0 differ between libraries."""
+"""Distances count in steps of the reach: the last digits of a root near 0 differ."""
 
 FARTHEST = 10.0
 
@@ -102,6 +102,6 @@ def widening_for(
 def scale_features(location_features: Singles, rows: Floats, distance: Floats) -> Singles:
     """Return what the scale's trees see, float32: the location's features, counts, distance."""
     counts = np.log(rows + 1.0)
-    steps = np.floor(np.minimum(distance, FARTHEST) * DISTANCE_STEPS + 0.5) / DISTANCE_STEPS
+    steps = np.floor(np.minimum(distance, FARTHEST) * DISTANCE_STEPS + 0.5)
     parts = [location_features, counts, steps[:, None]]
     return np.hstack(parts).astype(np.float32)

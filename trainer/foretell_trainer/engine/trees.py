@@ -79,9 +79,9 @@ class Trees(Protocol):
 class Forest:
     """Several ensembles as one node: one evaluation answers every target."""
 
-    def __init__(self, targets: int) -> None:
-        self._targets = targets
-        self._base = np.zeros(targets)
+    def __init__(self, start: NDArray[np.float64]) -> None:
+        """Begin with what every target is before its trees, [targets]."""
+        self._base = start.copy()
         self._nodes: dict[str, list[Any]] = {name: [] for name in _NODE_FIELDS}
         self._leaves: dict[str, list[Any]] = {name: [] for name in _LEAF_FIELDS}
         self._trees = 0
@@ -98,14 +98,15 @@ class Forest:
 
     def to_onnx(self, graph: GraphBuilder, features: str) -> str:
         """Add the forest to a graph; float [n, targets]."""
-        if not self._trees:
-            # One leaf that says nothing keeps the node, and so the graph's shape, the same.
-            self._add(_NOTHING, 0, np.zeros(1, np.int64))
+        for target in np.setdiff1d(np.arange(len(self._base)), self._leaves["target_ids"]):
+            # ONNX Runtime forgets what a target without a leaf begins with.
+            self._add(_NOTHING, int(target), np.zeros(1, np.int64))
+            self._trees += 1
         return graph.add(
             "TreeEnsembleRegressor",
             features,
             domain="ai.onnx.ml",
-            n_targets=self._targets,
+            n_targets=len(self._base),
             base_values=self._base.astype(np.float32).tolist(),
             aggregate_function="SUM",
             post_transform="NONE",

@@ -1,0 +1,125 @@
+"""Inputs as nodes: facts joined, logs taken, scales made equal, as `InputMap` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import MISSING_MARK, Fact, Floats, InputMap
+from foretell_trainer.engine.nodes.look_ups import LookUps, Places
+
+
+@dataclass(frozen=True)
+class NumberNodes:
+    """The names, in a graph, of what `Inputs` holds of numbers as arrays; double [n, F] each."""
+
+    standard: str
+    inside: str
+    """Standardised, within the range of the training."""
+    raw: str
+    """Of log-scaled numbers: not in logs, within the range of the training. Else 0."""
+    out: str
+    """How far `standard` would be out of the range, below it less than 0."""
+    missing: str
+    """bool [n, F]"""
+    trees: str
+    logs: str
+    """Of all numbers, with what is missing taken for the typical one."""
+    beyond: str
+
+
+def codes_to_onnx(graph: GraphBuilder, mapping: InputMap, categories: str) -> str:
+    """Add the codes of all categories with facts filled in; int64 [n, C]."""
+    codes = categories
+    for facts in _rounds(mapping.category_facts):
+        unknown = graph.add("Less", codes, graph.constant(np.zeros(1, np.int64)))
+        codes = graph.add("Where", unknown, _filled_in(graph, mapping, facts, codes), codes)
+    return codes
+
+
+def _rounds(facts: Sequence[Fact]) -> list[list[Fact]]:
+    """Return facts such that those whose key is a fact itself come in a later round."""
+    rounds: list[list[Fact]] = []
+    depths: dict[int, int] = {}
+    for fact in facts:
+        depth = depths.get(fact.key, -1) + 1
+        depths[fact.column] = depth
+        rounds += [[]] if depth == len(rounds) else []
+        rounds[depth].append(fact)
+    return rounds
+
+
+def _filled_in(graph: GraphBuilder, mapping: InputMap, facts: Sequence[Fact], codes: str) -> str:
+    """Add the codes that facts say, -1 where they say nothing; int64 [n, C]."""
+    sizes = {fact.key: len(fact.table) - 1 for fact in facts}
+    tables = {
+        k: np.zeros((size + 1, mapping.category_count), np.int64) for k, size in sizes.items()
+    }
+    for fact in facts:
+        tables[fact.key][:, fact.column] = fact.table
+    silent = np.setdiff1d(np.arange(mapping.category_count), [fact.column for fact in facts])
+    next(iter(tables.values()))[:, silent] = -1
+    places = Places(mapping.category_count)
+    places.add_rows(tuple(sizes), tuple(sizes.values()))
+    (place,) = places.to_onnx(graph, codes)
+    return graph.sum_over(graph.rows_of(np.concatenate([*tables.values()]), place), 1)
+
+
+def facts_of_numbers(mapping: InputMap, look_ups: LookUps) -> int | None:
+    """Add the numbers that are facts to what is looked up; NaN is unknown. None without any."""
+    if not mapping.number_facts:
+        return None
+    width = len(mapping.mean)
+    known = [fact.column for fact in mapping.number_facts]
+    tables: dict[int, Floats] = {}
+    for fact in mapping.number_facts:
+        table = tables.setdefault(fact.key, np.zeros((len(fact.table), width)))
+        table[:, fact.column] = fact.table
+    first = tables[mapping.number_facts[0].key]
+    first[:, np.setdiff1d(np.arange(width), known)] = np.nan
+    return look_ups.add(width, tables)
+
+
+def numbers_to_onnx(
+    graph: GraphBuilder, mapping: InputMap, numbers: str, facts: str | None
+) -> NumberNodes:
+    """Add all numbers, from those of a request and the facts of its categories; [n, F] each."""
+    values = numbers
+    if facts is not None:
+        values = graph.add("Where", graph.add("IsNaN", numbers), facts, numbers)
+    missing = graph.add("IsNaN", values)
+    # Comparisons and logs of NaN differ between implementations, so none reach them.
+    present = graph.add("Where", missing, graph.constant(mapping.typical), values)
+    logs = graph.add("Log", graph.add("Max", present, graph.constant(mapping.floor)))
+    scaled = logs
+    if not mapping.is_log.all():
+        scaled = graph.add("Where", graph.constant(mapping.is_log), logs, present)
+    centred = graph.add("Sub", scaled, graph.constant(mapping.mean))
+    free = graph.add("Div", centred, graph.constant(mapping.deviation))
+    inside = graph.add("Max", free, graph.constant(mapping.seen_lowest))
+    inside = graph.add("Min", inside, graph.constant(mapping.seen_highest))
+    out = graph.add("Sub", free, inside)
+    beyond = graph.add("Abs", out)
+    if mapping.number_facts:
+        beyond = graph.add("Min", beyond, graph.constant(mapping.most_beyond))
+    open_ended = np.isinf(mapping.highest)
+    standard = inside
+    if open_ended.any():
+        standard = graph.add("Where", graph.constant(open_ended), free, inside)
+    trees = standard
+    if mapping.had_missing.any():
+        marks = graph.constant(np.where(mapping.had_missing, MISSING_MARK, 0.0))
+        trees = graph.add("Where", missing, marks, standard)
+    raw = _raw_to_onnx(graph, mapping, present)
+    return NumberNodes(standard, inside, raw, out, missing, trees, logs, beyond)
+
+
+def _raw_to_onnx(graph: GraphBuilder, mapping: InputMap, present: str) -> str:
+    lowest, highest = np.zeros((2, len(mapping.mean)))
+    lowest[mapping.log_columns] = mapping.raw_lowest
+    highest[mapping.log_columns] = mapping.raw_highest
+    raw = graph.add("Max", present, graph.constant(lowest))
+    return graph.add("Min", raw, graph.constant(highest))
