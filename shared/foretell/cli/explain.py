@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from foretell.cli import output
-from foretell.cli.deciding import answering_options, features_of
+from foretell.cli.deciding import answering_options
 from foretell.cli.options import json_option
 
 if TYPE_CHECKING:
     from foretell.explain import Explanation, MetricExplanation
+
+NO_FACTOR = 0.005
+"""A factor this close to 1 is shown as x1.00."""
+NO_ADDEND = 0.001
+"""What adds less than this share of the median is nothing."""
 
 
 @click.command(short_help="Say why a forecast is what it is, and what was measured nearby.")
@@ -67,12 +72,13 @@ def _here(
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Explanation]:
     from foretell.cli.bundles import load_predictor
+    from foretell.cli.one_item import features_as_declared
     from foretell.cli.sources import open_registry
     from foretell.explain import Explainer
 
     predictor = load_predictor(open_registry(registry), workload, bundle)
     kinds = {feature.name: feature.kind for feature in predictor.schema.inputs}
-    features = features_of("--set", sets, kinds)
+    features = features_as_declared(sets, kinds)
     return features, Explainer(predictor).explain(features, **asked)
 
 
@@ -84,7 +90,7 @@ def _asked(
     server: dict[str, Any],
 ) -> tuple[dict[str, Any], Explanation]:
     from foretell.cli.connection import connect
-    from foretell.cli.predict import read_features
+    from foretell.cli.one_item import read_features
 
     with connect(server.pop("address"), **server) as client:
         features = read_features(client, workload, sets)
@@ -98,10 +104,7 @@ def _print(found: Explanation, features: Mapping[str, Any]) -> None:
     if found.unknown_features:
         click.echo(f"never seen in training: {', '.join(found.unknown_features)}")
     rows = [["typical", "", *(output.short(m.typical) for m in shown)]]
-    rows += [
-        [name, _cell(features.get(name)), *(m.effect_text(m.effect(name)) for m in shown)]
-        for name in _by_size(shown)
-    ]
+    rows += _effects(shown, features)
     rows.append(["calibration", "", *(m.effect_text(m.calibration) for m in shown)])
     rows.append(["median", "", *(output.short(m.median) for m in shown)])
     output.print_table(["feature", "value", *map(_titled, shown)], rows)
@@ -110,6 +113,35 @@ def _print(found: Explanation, features: Mapping[str, Any]) -> None:
     if found.neighbours:
         click.echo("\nThe nearest that were measured:")
         _print_neighbours(found, shown)
+
+
+def _effects(shown: Sequence[MetricExplanation], features: Mapping[str, Any]) -> list[list[str]]:
+    """Return a line for each feature; those that were not given and do nothing share one."""
+    names = _by_size(shown)
+    unset = [name for name in names if name not in features]
+    quiet = [name for name in unset if all(_is_nothing(m, name) for m in shown)]
+    folded = quiet if len(quiet) > 1 else []
+    rows = [
+        [name, _cell(features.get(name)), *(m.effect_text(m.effect(name)) for m in shown)]
+        for name in names
+        if name not in folded
+    ]
+    if folded:
+        # Together they may do a little, and the lines are to make the median.
+        effects = (m.effect_text(_together(m, folded)) for m in shown)
+        rows.append([f"{len(folded)} others", "-", *effects])
+    return rows
+
+
+def _is_nothing(m: MetricExplanation, name: str) -> bool:
+    if m.kind == "factor":
+        return abs(m.effect(name) - 1) < NO_FACTOR
+    return abs(m.effect(name)) < NO_ADDEND * abs(m.median)
+
+
+def _together(m: MetricExplanation, names: Iterable[str]) -> float:
+    effects = [m.effect(name) for name in names]
+    return math.prod(effects) if m.kind == "factor" else math.fsum(effects)
 
 
 def _print_neighbours(found: Explanation, shown: Iterable[MetricExplanation]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from foretell.errors import Cancelled, ForetellError, InvalidInput
+from foretell.errors import Cancelled, ForetellError, InvalidInput, Unavailable
 
 LONGEST_VALUE = 200
 USAGE, FAILED, CANCELLED = 2, 1, 130
@@ -58,9 +58,11 @@ def _usage(error: click.UsageError) -> str:
 def _foretell(error: ForetellError) -> str:
     if isinstance(error, InvalidInput) and "\n" in error.message:
         first, *rest = error.message.splitlines()
-        return f"{first} (and {len(rest)} more)"
+        return f"{first} (and {len(rest)} more: `foretell workload check` names them)"
     line = one_line(error.message)
-    if isinstance(error, InvalidInput) and error.violations:
+    if isinstance(error, Unavailable) and getattr(error, "what", "").startswith("the server at "):
+        return f"{line}; `foretell up` starts a server, --address names another one"
+    if isinstance(error, InvalidInput) and len(error.violations) == 1:
         # Over gRPC the value travels beside the message; on one line it has to be in it.
         value = one_line(error.violations[0].value)
         shown = value and value not in line and len(value) <= LONGEST_VALUE

@@ -6,14 +6,17 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from foretell.cli import output
+from foretell.cli.one_item import read_features
 from foretell.cli.options import json_option, pairs, server_options
-from foretell.cli.predict import read_features
 from foretell.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from foretell.client.models import Acknowledgements
 
 OUTCOMES = ("completed", "timeout", "out_of_memory", "cancelled", "failed")
 
@@ -80,22 +83,26 @@ def observe(
                 **({"id": observation_id} if observation_id else {}),
             }
             found = client.report([observation])
+    _print(found, as_json=as_json)
+
+
+def _print(found: Acknowledgements, *, as_json: bool) -> None:
+    """Print what became of the observations; ClickException when any was rejected."""
+    rejected = found.rejected
     if as_json:
         output.print_json(
             {
                 "accepted": found.accepted,
-                "rejected": [
-                    {"id": r.observation_id, "reason": r.rejection} for r in found.rejected
-                ],
+                "rejected": [{"id": r.observation_id, "reason": r.rejection} for r in rejected],
                 "ids": [item.observation_id for item in found],
             }
         )
     else:
-        click.echo(f"{found.accepted} accepted, {len(found.rejected)} rejected")
-    if found.rejected:
-        first = found.rejected[0]
+        click.echo(f"{found.accepted} accepted, {len(rejected)} rejected")
+    if rejected:
+        first = rejected[0]
         raise click.ClickException(
-            f"{len(found.rejected)} of {len(found)} rejected, the first ({first.observation_id}) "
+            f"{len(rejected)} of {len(found)} rejected, the first ({first.observation_id}) "
             f"because: {first.rejection}"
         )
 

@@ -1,4 +1,4 @@
-"""`foretell predict`: a table, with a bundle of the registry; or one item, asked of a server."""
+"""`foretell predict`: a table, with a bundle of the registry; or one item, here or by a server."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from foretell.cli.options import (
     data_option,
     json_option,
     more_files,
-    pairs,
     registry_option,
     server_options,
 )
 from foretell.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
-    from foretell.client import Client, Prediction
+    from foretell.client import Prediction
 
 
 @click.command(short_help="Predict a table, or one item of work.")
@@ -53,19 +52,23 @@ def predict(
     `<metric>_confidence` are added, and `support`. A column that has a metric's name already,
     because it was measured, is kept as `<metric>_measured`.
 
-    One item is asked of a server.
+    One item is asked of a server; with --registry it is answered in this process, too, without
+    the corrections that a server has from recent outcomes, and without a prediction id.
 
     \b
     Example:
       foretell predict serverless --data planned.csv --out predicted.csv
       foretell predict serverless --set function=sieve --set node=edge-1 --set argument=2e6
+      foretell predict serverless --set function=sieve --set node=edge-1 --registry models
     """
     if bool(data) == bool(sets):
         raise click.UsageError("give either --data FILE and --out FILE, or --set NAME=VALUE")
     if sets:
-        if registry is not None or out is not None:
-            raise click.UsageError("--set asks a server (--address); it takes no --registry, --out")
-        _predict_item(workload, sets, level, bundle, server, as_json=as_json)
+        if out is not None:
+            raise click.UsageError("--out goes with --data; the forecast of --set is printed")
+        if registry is not None and server["address"] is not None:
+            raise click.UsageError("give either --registry, to predict here, or --address")
+        _predict_item(workload, sets, level, registry, bundle, server, as_json=as_json)
         return
     if out is None:
         raise click.UsageError("Missing option '--out': where is the table to be written?")
@@ -128,18 +131,18 @@ def _predict_item(
     workload: str,
     sets: Sequence[str],
     level: float,
+    registry: Path | None,
     bundle: str | None,
     server: dict[str, Any],
     *,
     as_json: bool,
 ) -> None:
-    from foretell.cli.connection import connect
+    from foretell.cli import one_item
 
-    with connect(server.pop("address"), **server) as client:
-        features = read_features(client, workload, sets)
-        prediction = client.predict(
-            workload, features, interval_level=level, bundle_version=bundle or ""
-        )
+    if registry is not None:
+        features, prediction = one_item.predict_here(workload, sets, level, registry, bundle)
+    else:
+        features, prediction = one_item.ask_server(workload, sets, level, bundle, server)
     if as_json:
         output.print_json(_as_json(prediction, features))
     else:
@@ -167,34 +170,3 @@ def _as_json(prediction: Prediction, features: dict[str, Any]) -> dict[str, Any]
             for name, forecast in prediction.metrics.items()
         },
     }
-
-
-def read_features(client: Client, workload: str, sets: Sequence[str]) -> dict[str, Any]:
-    """Return NAME=VALUE texts as features, each read as the kind that the server's schema has.
-
-    A name that the schema lacks is sent as a text: the server says which ones there are.
-    """
-    schema = client.schema(workload)
-    facts = [fact for catalog in schema.catalogs for fact in catalog.facts]
-    kinds = {feature.name: feature.kind for feature in (*schema.features, *facts)}
-    given = pairs("--set", sets, "NAME=VALUE")
-    return {name: _read(name, text, kinds.get(name, "category")) for name, text in given}
-
-
-def _read(name: str, text: str, kind: str) -> float | bool | str:
-    if kind == "flag":
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise _wrong(name, text, "true or false")
-        return words[text.lower()]
-    if kind == "number":
-        try:
-            return float(text)
-        except ValueError:
-            # A format such as "43.9 MB" is the server's to read, or to refuse.
-            return text
-    return text
-
-
-def _wrong(name: str, text: str, wanted: str) -> InvalidInput:
-    return InvalidInput([Violation(f"--set {name}", text, f"{text!r} is not {wanted}")])

@@ -83,6 +83,7 @@ def up(
             stack.hurry()
         stop.set()
 
+    stack.check()
     output.say("starting broker, worker and server …", quiet=as_json)
     with stack:
         # Until here Ctrl-C has its usual meaning; from here on it asks for an orderly end.

@@ -28,17 +28,20 @@ class HeldOut:
         value: float | None = getattr(self.measurement, metric)
         return value
 
-    def inside(self, metric: str) -> bool | None:
+    def inside(self, metric: str, longer: float = 0.0) -> bool | None:
         """Return whether the measurement lies in the interval; None when it is not known.
 
-        A run that was ended is outside as soon as its lower bound is above the interval.
+        A run that was ended is outside as soon as its lower bound is above the interval. Where all
+        took `longer` than usual, by 0.1 for 10 %, what is compared is what it would have been else.
         """
         interval = self.prediction[metric].interval
         value = self.measured(metric)
         if value is not None:
-            return value in interval
+            return value / (1 + longer) in interval
         reached = self.measurement.lower_bounds.get(metric)
-        return False if reached is not None and reached > interval.upper else None
+        if reached is None:
+            return None
+        return False if reached / (1 + longer) > interval.upper else None
 
     def observation(self) -> dict[str, Any]:
         """Return the outcome as it is reported back."""
@@ -75,10 +78,26 @@ def _metric_json(
     }
 
 
-def share_inside(runs: Sequence[HeldOut], metric: str) -> tuple[int, int]:
-    """Return how many runs lie inside their intervals, and of how many that is known."""
-    known = [inside for run in runs if (inside := run.inside(metric)) is not None]
+def share_inside(runs: Sequence[HeldOut], metric: str, longer: float = 0.0) -> tuple[int, int]:
+    """Return how many runs lie inside their intervals, and of how many that is known.
+
+    `longer` is that of `HeldOut.inside`.
+    """
+    known = [inside for run in runs if (inside := run.inside(metric, longer)) is not None]
     return sum(known), len(known)
+
+
+def typical_excess(runs: Sequence[HeldOut], metric: str) -> float | None:
+    """Return by how much measurements exceed the predicted medians, the middle one of all runs.
+
+    0.1 is 10 % above, below 0 is below; None when nothing was measured.
+    """
+    ratios = [
+        value / run.prediction[metric].median
+        for run in runs
+        if (value := run.measured(metric)) is not None
+    ]
+    return statistics.median(ratios) - 1 if ratios else None
 
 
 def pace_change(before: Sequence[Measurement], after: Sequence[Measurement]) -> float | None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foretell.cli.output import duration
-from foretell.demo.outcomes import HeldOut, share_inside
+from foretell.demo.outcomes import HeldOut, share_inside, typical_excess
 
 if TYPE_CHECKING:
     from foretell.demo.result import DemoResult
@@ -154,13 +154,7 @@ def _conclusions(result: DemoResult) -> list[str]:
     if result.repeat_noise is not None:
         noise = f"{100 * result.repeat_noise:.1f} %"
         lines.append(f"this machine: repeats of one and the same run lay {noise} from their median")
-    if result.pace_change is not None and abs(result.pace_change) > PACE_WORTH_SAYING:
-        what = "slower" if result.pace_change > 0 else "faster"
-        share = f"{100 * abs(result.pace_change):.0f} %"
-        lines.append(
-            f"and the machine itself was {share} {what} while these ran than while it was learned "
-            "from (others use it too); no forecast could know that"
-        )
+    lines += _pace(result)
     served = result.served
     lines += [
         f"bundles: {result.first_version}, then {result.second_version}, without a restart",
@@ -170,4 +164,23 @@ def _conclusions(result: DemoResult) -> list[str]:
     ]
     total = sum(result.seconds.values())
     lines.append(f"{total:.0f} s in all" + (f"; kept in {result.kept}" if result.kept else ""))
+    return lines
+
+
+def _pace(result: DemoResult) -> list[str]:
+    """Return what a machine that changed its own pace did to medians and intervals."""
+    pace = result.pace_change
+    if pace is None or abs(pace) <= PACE_WORTH_SAYING:
+        return []
+    what = "slower" if pace > 0 else "faster"
+    lines = [
+        f"and the machine itself was {100 * abs(pace):.0f} % {what} while these ran than while it "
+        "was learned from (others use it too), which no forecast could know:"
+    ]
+    excess = typical_excess(result.held_out, "duration_s")
+    if excess is not None:
+        side = "above" if excess > 0 else "below"
+        lines.append(f"  durations lay {100 * abs(excess):.0f} % {side} their predicted medians;")
+    inside, known = share_inside(result.held_out, "duration_s", pace)
+    lines.append(f"  at the earlier pace {inside} of {known} would be inside their intervals")
     return lines

@@ -28,6 +28,11 @@ class StateFolder:
         return self.root / "broker"
 
     @property
+    def notice(self) -> Path:
+        """Where the server is, for as long as `foretell up` runs on the folder."""
+        return self.root / "up.json"
+
+    @property
     def logs(self) -> Path:
         """One log per part."""
         return self.root / "logs"

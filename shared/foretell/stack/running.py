@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
-from foretell.broker import EmbeddedBroker
+from foretell.broker import EmbeddedBroker, in_use
 from foretell.errors import ForetellError, Unavailable
 from foretell.ports import free_port, why_not_bound
 from foretell.settings import ENV_PREFIX, Settings
@@ -67,16 +68,22 @@ class Stack:
         """Return the process id of each part."""
         return {"broker": self._broker.pid} | {name: p.pid for name, p in self._parts.items()}
 
-    def start(self) -> None:
-        """Start the broker, then worker and server together, and wait until both are ready.
-
-        Raises Unavailable when one of them does not start; the others are stopped. A port that
-        is taken is said before anything is started.
-        """
+    def check(self) -> None:
+        """Raise Unavailable where it cannot start: the folder is in use, or the port is taken."""
+        if in_use(self.folder.broker):
+            raise Unavailable(f"the folder {self.folder.root}", self._who_is_there())
         if self.port and not self.host.startswith("unix:"):
             why = why_not_bound(self.host, self.port)
             if why:
                 raise Unavailable(f"port {self.port}", why)
+
+    def start(self) -> None:
+        """Start the broker, then worker and server together, and wait until both are ready.
+
+        Raises Unavailable when one of them does not start; the others are stopped. What `check`
+        finds is said before anything is started.
+        """
+        self.check()
         self.folder.logs.mkdir(parents=True, exist_ok=True)
         try:
             self._broker.start()
@@ -85,6 +92,7 @@ class Stack:
             self._start_parts()
             for part in self._parts.values():
                 part.wait_ready(READY_WITHIN_S)
+            self._leave_notice()
         except BaseException:
             self.stop()
             raise
@@ -99,7 +107,24 @@ class Stack:
     def stop(self) -> None:
         """Stop all: the server drains, the worker finishes its message, the broker goes last."""
         self._stop_parts()
+        if self._broker.alive():
+            self.folder.notice.unlink(missing_ok=True)
         self._broker.stop()
+
+    def _leave_notice(self) -> None:
+        notice = {"pid": os.getpid(), "address": self.address, "metrics": self.metrics_url}
+        self.folder.notice.write_text(json.dumps(notice) + "\n", encoding="utf-8")
+
+    def _who_is_there(self) -> str:
+        try:
+            notice = json.loads(self.folder.notice.read_text(encoding="utf-8"))
+            who = f" (process {notice['pid']}, serving on {notice['address']})"
+        except (OSError, ValueError, KeyError):
+            who = ""  # it has not come so far yet
+        return (
+            f"another `foretell up` runs on it{who}; use that one, or give this one another "
+            "--state and another --port"
+        )
 
     def hurry(self) -> None:
         """Ask the server to cut off what is in flight, because somebody asked to stop twice."""

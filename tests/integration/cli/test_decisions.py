@@ -236,7 +236,9 @@ def test_an_explanation_is_a_table_of_effects(lab: Path) -> None:
     assert done.code == 0, done.err
     assert re.search(r"^typical +40$", done.out, re.M)
     assert re.search(r"^hardware +old +x2\.00$", done.out, re.M)
-    assert re.search(r"^compiled +- +x1\.00$", done.out, re.M)
+    # What was not given and does nothing shares a line.
+    assert re.search(r"^6 others +- +x1\.00$", done.out, re.M)
+    assert "compiled" not in done.out
     assert re.search(r"^median +160$", done.out, re.M)
     assert "Effects are exact, compared with 6 training rows." in done.out
     assert re.search(r"^old +16 +160 +10 +0\.000$", done.out, re.M)

@@ -167,6 +167,22 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def test_one_item_is_predicted_from_a_registry(trained: Trained) -> None:
+    """Without a server: a forecast of each metric; every field that is wrong is named."""
+    asked = ("predict", "render", "--registry", trained.registry, "--set", "scene=city")
+    done = foretell(
+        *asked, "--set", "host=big", "--set", "pixels=1e5", "--json", cwd=trained.folder
+    )
+    assert done.code == 0, done.err
+    found = done.json["metrics"]["seconds"]
+    assert found["lower"] < found["median"] < found["upper"]
+    wrong = foretell(*asked, "--set", "pixels=many", "--set", "colour=red", cwd=trained.folder)
+    assert wrong.err.count("\n") == 1
+    assert all(f"features[{name}]" in wrong.err for name in ("host", "pixels", "colour"))
+    both = foretell(*asked, "--address", "localhost:1", cwd=trained.folder)
+    assert (both.code, "either --registry" in both.err) == (2, True)
+
+
 def test_a_row_that_cannot_be_predicted_keeps_its_place(trained: Trained, tmp_path: Path) -> None:
     """Its forecasts stay empty, and standard error says which line it is and why."""
     (tmp_path / "some.csv").write_text("scene,host,pixels\ncity,big,100000\ncity,big,lots\n")

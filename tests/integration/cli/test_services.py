@@ -95,6 +95,10 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
     state = tmp_path / "state"
     with up(state) as (process, ready):
         address = ("--address", ready["address"])
+        beside = foretell("up", "--state", state, cwd=tmp_path)
+        assert beside.code == 1
+        assert f"another `foretell up` runs on it (process {process.pid}, serving" in beside.err
+        assert ready["address"] in beside.err
         ingested = foretell_process(
             *("ingest", trained.schema, "--data", "renders.csv", "--state", state, "--json"),
             cwd=tmp_path,
@@ -238,6 +242,13 @@ def test_serve_answers_on_a_registry_alone(trained: Trained) -> None:
         )
         assert (wrong.code, wrong.err.count("\n")) == (1, 1)
         assert "colour" in wrong.err
+        # The bundle says the same in this process.
+        same = foretell(
+            *("predict", "render", "--set", "scene=city", "--set", "host=big"),
+            *("--set", "pixels=1e5", "--registry", trained.registry),
+            cwd=trained.folder,
+        )
+        assert same.out == asked.out
         refused = foretell("retrain", "render", *address, cwd=trained.folder)
         assert refused.code == 1
         assert "the broker is unavailable" in refused.err

@@ -82,9 +82,10 @@ def test_the_unexpected_says_how_to_see_where() -> None:
 
 
 def test_many_problems_are_the_first_and_a_count() -> None:
-    """A schema with three problems names the first, and that there are two more."""
+    """A schema with three problems names the first, and what names the two others."""
     problems = [Violation("a", "", f"x.yaml:{line}: wrong") for line in (3, 5, 8)]
-    assert failure_of(SchemaError("x.yaml", problems)).line == "x.yaml:3: wrong (and 2 more)"
+    line = failure_of(SchemaError("x.yaml", problems)).line
+    assert line == "x.yaml:3: wrong (and 2 more: `foretell workload check` names them)"
 
 
 def test_the_value_is_shown_when_the_message_lacks_it() -> None:

@@ -70,10 +70,12 @@ def test_a_long_list_of_names_is_cut() -> None:
     assert errors.listing([str(i) for i in range(30)], most=2) == "0, 1 and 28 more"
 
 
-def test_invalid_input_shows_the_first_violation_and_counts_the_rest() -> None:
-    """The one-line message names a field, and says that there is more."""
+def test_invalid_input_names_every_field_that_is_wrong() -> None:
+    """The one-line message names all fields; of very many the first ones, and how many more."""
     error = InvalidInput([Violation("a", "1", "is odd"), Violation("b", "3", "is odd")])
-    assert error.message == "a: is odd (and 1 more)"
+    assert error.message == "a: is odd; b: is odd"
+    many = InvalidInput([Violation(f"f{i}", "1", "is odd") for i in range(errors.MOST_NAMED + 2)])
+    assert many.message.endswith("f7: is odd (and 2 more)")
 
 
 def test_no_bundle_says_how_to_train_one() -> None:

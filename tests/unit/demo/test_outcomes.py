@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from foretell.client import Interval, MetricForecast, Prediction
-from foretell.demo.outcomes import HeldOut, observation_of, pace_change, share_inside
+from foretell.demo.outcomes import (
+    HeldOut,
+    observation_of,
+    pace_change,
+    share_inside,
+    typical_excess,
+)
 from foretell.measure import Configuration, Measurement
 
 
@@ -47,6 +53,15 @@ def test_the_share_leaves_out_what_is_not_known() -> None:
     """Runs without a verdict count neither as inside nor as outside."""
     runs = [run_of(duration_s=2.0), run_of(duration_s=9.0), run_of("failed")]
     assert share_inside([held_out(run) for run in runs], "duration_s") == (1, 2)
+
+
+def test_runs_of_a_slowed_machine_can_be_judged_at_the_earlier_pace() -> None:
+    """What took half as long again is divided by that, and how far it lies from medians is said."""
+    runs = [held_out(run_of(duration_s=4.2)), held_out(run_of(duration_s=5.0))]
+    assert share_inside(runs, "duration_s") == (0, 2)
+    assert share_inside(runs, "duration_s", longer=0.5) == (1, 2)
+    assert typical_excess(runs, "duration_s") == pytest.approx(4.6 / 2 - 1)
+    assert typical_excess([held_out(run_of("failed"))], "duration_s") is None
 
 
 def test_an_outcome_carries_the_id_of_its_prediction() -> None:

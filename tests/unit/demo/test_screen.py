@@ -62,5 +62,7 @@ def test_the_end_says_what_came_of_it() -> None:
     assert "durations: 0 of 1 inside their interval: 0 %, next to 80 %" in text
     assert "memory peaks: 1 of 1 inside their interval: 100 %, next to 80 %" in text
     assert "30 % slower" in text
+    assert "durations lay 271 % above their predicted medians" in text
+    assert "at the earlier pace 0 of 1 would be inside" in text
     assert "bundles: v1, then v2, without a restart" in text
     assert "7 served, 0 failed (4 by v1, 3 by v2)" in text
