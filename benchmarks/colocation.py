@@ -33,8 +33,9 @@ from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
 from foretell_trainer.engine.fitting import locate
 from foretell_trainer.engine.inputs import Flags, Floats, Integers
+from foretell_trainer.prepared import prepare
 from foretell_trainer.snapshot import read_snapshot, snapshot_from_files
-from foretell_trainer.training import FitSettings, prepare, train
+from foretell_trainer.training import FitSettings, train
 
 ALONE = "alone"
 SEED = 5

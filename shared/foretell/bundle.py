@@ -1,6 +1,7 @@
 """Bundles: one immutable, versioned model in a folder, `model.onnx` beside `manifest.json`.
 
-Further files may stand beside them: `known.npz` (see `foretell.known`) explains answers.
+Further files may stand beside them: `known.npz` (see `foretell.known`) explains answers, and
+`state.npz` is what an update goes on from.
 
 The graph takes `numbers` (double [n, F_num]) and `categories` (int64 [n, F_cat]), laid out as
 `foretell.encoding` says, and answers `location` and `scale` (float [n, M]), `support`
@@ -34,6 +35,8 @@ from foretell.schema import Schema
 FORMAT = 1
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
+STATE_FILE = "state.npz"
+"""What a trainer goes on from (`foretell_trainer.engine.state`); servers have no use for it."""
 VERSION_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{8}$"
 
 INPUTS = ("numbers", "categories")

@@ -23,8 +23,8 @@ from foretell_trainer.engine.linear import design_matrix, fit_layout
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.sgd import Descent
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
+from foretell_trainer.prepared import prepare
 from foretell_trainer.snapshot import Columns
-from foretell_trainer.training import prepare
 
 _LARGEST_LOG = 600.0
 """What a step that went astray predicts is wrong enough; an infinity would have no mean."""

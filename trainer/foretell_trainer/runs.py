@@ -10,17 +10,25 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.correction_channel import CorrectionWriter
-from foretell.errors import Cancelled, ForetellError, InvalidInput, NotFound, Unavailable, Violation
+from foretell.errors import (
+    BundleRejected,
+    Cancelled,
+    ForetellError,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+    Violation,
+)
 from foretell.jobs import Job, JobStore
 from foretell.logs import get_logger
 from foretell.registries import registry_of
@@ -29,11 +37,13 @@ from foretell.schema import Schema
 from foretell.settings import Settings
 from foretell_trainer.catalogs import stored_catalogs
 from foretell_trainer.extent import Extent, find_extent
+from foretell_trainer.fits import Fit, part_of
 from foretell_trainer.schedule import begin_count
 from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
 from foretell_trainer.tuned import read_tuned, write_tuned
-from foretell_trainer.turns import Turn, turn
+from foretell_trainer.turns import turn
+from foretell_trainer.under_way import Run
 
 if TYPE_CHECKING:
     from foretell_trainer.gate.gate import Trial
@@ -44,76 +54,11 @@ ATTEMPTS = 5
 ATTEMPTS_KEPT_S = 7 * 24 * 3600
 
 INSISTED_FOR_S = 60.0
-ASKED_EVERY_S = 0.3
-TOLD_EVERY_S = 0.2
 
-SNAPSHOT_SHARE, FIT_SHARE = 0.05, 0.93
-"""The shares of the whole that taking the snapshot and fitting are counted as."""
-
-SEARCH_SHARE, SPLIT_SHARE = 0.6, 0.8
-"""The shares of the fit that a search, and a cross-validation, before it are counted as."""
-
-Progress = Callable[[str, float, Mapping[str, float]], None]
-ShouldStop = Callable[[], bool]
+SEARCH_SHARE = 0.6
+"""The share of the fit that a search before it is counted as."""
 
 _log = get_logger(__name__)
-
-
-class Fit(Protocol):
-    """What makes a bundle of a snapshot; `fit_with_engine`, unless somebody knows better."""
-
-    def __call__(
-        self,
-        schema: Schema,
-        snapshot: Snapshot,
-        catalogs: Sequence[CatalogTable],
-        out: Path,
-        *,
-        spec: Mapping[str, Any],
-        progress: Progress,
-        should_stop: ShouldStop,
-    ) -> Manifest:
-        """Write a bundle folder at ``out``; raise Cancelled when ``should_stop()`` says so."""
-
-
-def fit_with_engine(
-    schema: Schema,
-    snapshot: Snapshot,
-    catalogs: Sequence[CatalogTable],
-    out: Path,
-    *,
-    spec: Mapping[str, Any],
-    progress: Progress,
-    should_stop: ShouldStop,
-) -> Manifest:
-    """Fit with the engine of `foretell_trainer.training`.
-
-    ``spec["fit"]`` has its settings, ``spec["split"]`` a split to cross-validate by, as in
-    ``grouped:model``, and ``spec["validated"]`` what else belongs on the report card.
-    """
-    # Numerical libraries are loaded by the process that fits, not by the one that forks it.
-    from foretell_trainer.cross_validation import cross_validate  # noqa: PLC0415
-    from foretell_trainer.splits import parse_split  # noqa: PLC0415
-    from foretell_trainer.training import FitSettings, train  # noqa: PLC0415
-
-    settings = FitSettings(**{"family": schema.family, **spec.get("fit", {})})
-    validated = dict(spec.get("validated", {}))
-    rows = (schema, snapshot, catalogs)
-    if "split" in spec:
-        split = parse_split(str(spec["split"]), schema)
-        part = _part_of(progress, 0.0, SPLIT_SHARE)
-        validated["cross_validation"] = cross_validate(*rows, split, settings, part, should_stop)
-        progress = _part_of(progress, SPLIT_SHARE, 1.0)
-    return train(*rows, out, settings, progress, should_stop, validated)
-
-
-def _part_of(progress: Progress, begin: float, end: float) -> Progress:
-    """Return the progress of a part of the whole, told as its own from 0 to 1."""
-
-    def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
-        progress(stage, begin + (end - begin) * fraction, numbers)
-
-    return tell
 
 
 class TrainingRuns:
@@ -146,13 +91,13 @@ class TrainingRuns:
             return
         plan = cast("dict[str, Any]", spec) if isinstance(spec, dict) else job.spec
         with turn(self._client, job.workload) as held:
-            run = _Run(job, plan, self._jobs, held)
+            run = Run(job, plan, self._jobs, held)
             changes = self._outcome(run)
             ended = _insist(lambda: self._jobs.update(job_id, **changes))
         self._record(run, ended)
         _log.info("job over", job_id=job_id, workload=job.workload, state=ended.state)
 
-    def _outcome(self, run: _Run) -> dict[str, Any]:
+    def _outcome(self, run: Run) -> dict[str, Any]:
         """Do the work and return how it ended, as changes of the job."""
         try:
             self._count_attempt(run.job.id)
@@ -178,18 +123,13 @@ class TrainingRuns:
             "outcome": f"{version} is {verdict.sentence()}; {run.learned_from()}",
         }
 
-    def _train(self, run: _Run) -> tuple[str, Verdict]:
+    def _train(self, run: Run) -> tuple[str, Verdict]:
         workload = run.job.workload
         run.begin()
         schema = self._registry.schema(workload)
         run.metrics = schema.metric_names
         begin_count(self._client, workload)
-        corrections = CorrectionWriter(self._client).read(workload)
-        current = self._registry.aliases(workload).get("current", "")
-        window = self._settings.retrain_window_rows
-        run.extent = extent = find_extent(
-            run.spec, schema, self._store, window, corrections, current
-        )
+        run.extent = extent = self._extent(run.spec, schema)
         run.snapshot = snapshot = take_snapshot(
             self._store,
             schema,
@@ -208,16 +148,7 @@ class TrainingRuns:
         folder.mkdir(parents=True)
         try:
             trial = self._trial(run, schema, snapshot, catalogs, folder)
-            spec = self._tuned(run, schema, trial.snapshot, catalogs)
-            self._fit(
-                schema,
-                trial.snapshot,
-                catalogs,
-                folder / "bundle",
-                spec=spec,
-                progress=_part_of(run.tell, SEARCH_SHARE, 1.0) if "search" in spec else run.tell,
-                should_stop=run.should_stop,
-            )
+            self._bundle(run, extent, schema, trial, catalogs, folder / "bundle")
             run.stop_if_asked()
             run.tell("comparing", 1.0, {})
             verdict = trial.judge(folder / "bundle")
@@ -225,9 +156,75 @@ class TrainingRuns:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _extent(self, spec: Mapping[str, Any], schema: Schema) -> Extent:
+        workload = schema.workload
+        version = self._registry.aliases(workload).get("current")
+        corrections = CorrectionWriter(self._client).read(workload)
+        current: Manifest | None = None
+        if version is not None:
+            with suppress(BundleRejected):  # then there is nothing to go on from
+                current = self._registry.manifest(workload, version)
+        window = self._settings.retrain_window_rows
+        return find_extent(spec, schema, self._store, window, corrections, current)
+
+    def _bundle(
+        self,
+        run: Run,
+        extent: Extent,
+        schema: Schema,
+        trial: Trial,
+        catalogs: Sequence[CatalogTable],
+        out: Path,
+    ) -> None:
+        """Write the bundle of a trial: an update of the current one, or a fit of its own."""
+        if extent.mode == "update":
+            try:
+                self._update(run, extent, schema, trial, catalogs, out)
+            except (InvalidInput, BundleRejected) as error:
+                if extent.is_asked:
+                    raise
+                run.extent = Extent("full", f"no update: {error.message}")
+            else:
+                return
+        spec = self._tuned(run, schema, trial.snapshot, catalogs)
+        progress = part_of(run.tell, SEARCH_SHARE, 1.0) if "search" in spec else run.tell
+        self._fit(
+            schema,
+            trial.snapshot,
+            catalogs,
+            out,
+            spec=spec,
+            progress=progress,
+            should_stop=run.should_stop,
+        )
+
+    def _update(
+        self,
+        run: Run,
+        extent: Extent,
+        schema: Schema,
+        trial: Trial,
+        catalogs: Sequence[CatalogTable],
+        out: Path,
+    ) -> None:
+        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+        from foretell_trainer.updating import Base  # noqa: PLC0415
+
+        base = Base(self._registry.path(schema.workload, extent.base), trial.held_out.unseen)
+        run.new = int(base.unseen.sum())
+        self._fit(
+            schema,
+            trial.snapshot,
+            catalogs,
+            out,
+            spec={**run.spec, "base": base},
+            progress=run.tell,
+            should_stop=run.should_stop,
+        )
+
     def _tuned(
         self,
-        run: _Run,
+        run: Run,
         schema: Schema,
         snapshot: Snapshot,
         catalogs: Sequence[CatalogTable],
@@ -254,7 +251,7 @@ class TrainingRuns:
             Budget.parse(str(run.spec["search"])),
             self._settings.data / "searches",
             helped_by=Help(self._settings.broker_url, is_worker=True),
-            progress=_part_of(run.tell, 0.0, SEARCH_SHARE),
+            progress=part_of(run.tell, 0.0, SEARCH_SHARE),
             should_stop=run.should_stop,
         )
         if verdict.is_better:
@@ -264,7 +261,7 @@ class TrainingRuns:
 
     def _trial(
         self,
-        run: _Run,
+        run: Run,
         schema: Schema,
         snapshot: Snapshot,
         catalogs: Sequence[CatalogTable],
@@ -281,7 +278,7 @@ class TrainingRuns:
         skip = str(run.spec.get("skip_gate", ""))
         return gate.hold_out(schema, snapshot, catalogs, folder, skip)
 
-    def _publish(self, run: _Run, folder: Path, verdict: Verdict) -> str:
+    def _publish(self, run: Run, folder: Path, verdict: Verdict) -> str:
         """Publish a bundle, as current if the gate lets it, and tell the servers."""
         run.tell("publish", 1.0, {})
         asked = f" ({run.spec['reason']})" if run.spec.get("reason") else ""
@@ -310,7 +307,7 @@ class TrainingRuns:
             message = f"its worker died or lost its place {ATTEMPTS} times; not begun again"
             raise InvalidInput([Violation("job", job_id, message)])
 
-    def _record(self, run: _Run, ended: Job) -> None:
+    def _record(self, run: Run, ended: Job) -> None:
         try:
             with self._store.open() as connection:
                 connection.execute(
@@ -330,68 +327,6 @@ class TrainingRuns:
         except Unavailable as error:
             # The job itself is over, and the broker has its state.
             _log.warning("job not recorded in the store", job_id=ended.id, error=error.message)
-
-
-@dataclass
-class _Run:
-    """A job while it runs: what it tells, and whether it was asked to stop."""
-
-    job: Job
-    spec: Mapping[str, Any]
-    jobs: JobStore
-    turn: Turn
-    extent: Extent | None = None
-    snapshot: Snapshot | None = None
-    metrics: tuple[str, ...] = ()
-    _stage: str = ""
-    _told_at: float = 0.0
-    _asked_at: float = 0.0
-    _numbers: dict[str, float] = field(default_factory=dict)
-
-    def learned_from(self) -> str:
-        """Return, for people, how much of what was observed the run learned from."""
-        if self.extent is None or self.snapshot is None:
-            return "nothing was learned from yet"
-        return self.extent.sentence(self.snapshot.rows)
-
-    def begin(self) -> None:
-        self.jobs.update(self.job.id, state="RUNNING", stage="snapshot", fraction=0.0, numbers={})
-        self.stop_if_asked()
-
-    def tell(self, stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
-        """Report progress; a change of stage at once, the rest a few times a second."""
-        # A fit takes one metric after the other, and names it last in its stage.
-        about = stage.rpartition(" ")[2]
-        prefix = f"{about}." if about in self.metrics else ""
-        self._numbers.update({f"{prefix}{name}": value for name, value in numbers.items()})
-        now = time.monotonic()
-        if stage == self._stage and now - self._told_at < TOLD_EVERY_S:
-            return
-        self._stage, self._told_at = stage, now
-        done = SNAPSHOT_SHARE + FIT_SHARE * min(max(fraction, 0.0), 1.0)
-        try:
-            self.jobs.update(self.job.id, stage=stage, fraction=done, numbers=self._numbers)
-        except Unavailable as error:
-            # Progress is a courtesy: a fit goes on while the broker is away.
-            _log.warning("progress not told", error=error.message)
-
-    def should_stop(self) -> bool:
-        """Return whether the job is to stop; the broker is asked a few times a second."""
-        if self.turn.lost.is_set():
-            return True
-        now = time.monotonic()
-        if now - self._asked_at < ASKED_EVERY_S:
-            return False
-        self._asked_at = now
-        try:
-            return self.jobs.is_cancelled(self.job.id)
-        except Unavailable:
-            return False
-
-    def stop_if_asked(self) -> None:
-        self._asked_at = 0.0
-        if self.should_stop():
-            raise Cancelled
 
 
 def _insist(update: Callable[[], Job]) -> Job:

@@ -38,9 +38,10 @@ from foretell.registry import Registry
 from foretell.settings import Settings
 from foretell_trainer.anomalies.board import show_anomalies, tell_flagged
 from foretell_trainer.anomalies.ledger import decide
+from foretell_trainer.fits import Fit
 from foretell_trainer.intake import Intake
 from foretell_trainer.pruning import Policy, plan_pruning, prune
-from foretell_trainer.runs import Fit, TrainingRuns
+from foretell_trainer.runs import TrainingRuns
 from foretell_trainer.schedule import count_new
 from foretell_trainer.store import Store
 from foretell_trainer.turns import Busy

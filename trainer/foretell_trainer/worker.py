@@ -29,7 +29,7 @@ from foretell.settings import Settings, load_settings
 from foretell_trainer import transport
 from foretell_trainer.attendance import Attendance, new_name
 from foretell_trainer.consumer import AttendanceStep
-from foretell_trainer.runs import Fit, fit_with_engine
+from foretell_trainer.fits import Fit, fit_with_engine
 from foretell_trainer.tasks import Resources, register_tasks
 
 # A process is renewed before what libraries leak adds up.

@@ -177,6 +177,7 @@ _MODES = {
     model_pb2.RETRAIN_MODE_UNSPECIFIED: "",
     model_pb2.RETRAIN_MODE_FULL: "full",
     model_pb2.RETRAIN_MODE_WINDOWED: "windowed",
+    model_pb2.RETRAIN_MODE_UPDATE: "update",
 }
 
 

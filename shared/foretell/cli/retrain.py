@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", help="Why the run is asked for, for the audit.")
 @click.option(
     "--mode",
-    type=click.Choice(["auto", "full", "windowed"]),
+    type=click.Choice(["auto", "full", "windowed", "update"]),
     default="auto",
     show_default=True,
-    help="Learn from all observations or from the newest; auto goes by how much changed.",
+    help="Learn from all observations, from the newest, or from those that are new to the current"
+    " bundle alone; auto goes by how much changed.",
 )
 @click.option("--window-rows", type=click.IntRange(100), help="Observations of a window.")
 @click.option("--family", default="", help="Family of estimators; without it, the schema's.")

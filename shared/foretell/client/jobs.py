@@ -12,12 +12,13 @@ from foretell.errors import BundleRejected, Cancelled, DeadlinePassed, ForetellE
 from foretell.v1 import model_pb2
 from foretell.v1.model_pb2 import RetrainRequest
 
-RetrainMode = Literal["auto", "full", "windowed"]
+RetrainMode = Literal["auto", "full", "windowed", "update"]
 
 _MODES: Mapping[RetrainMode, model_pb2.RetrainMode] = {
     "auto": model_pb2.RETRAIN_MODE_UNSPECIFIED,
     "full": model_pb2.RETRAIN_MODE_FULL,
     "windowed": model_pb2.RETRAIN_MODE_WINDOWED,
+    "update": model_pb2.RETRAIN_MODE_UPDATE,
 }
 
 SERVED_WITHIN_S = 10.0
@@ -37,7 +38,8 @@ class RetrainAsk(TypedDict, total=False):
     reason: str
     """Why the run is asked for."""
     mode: RetrainMode
-    """How much is learned from: `full`, `windowed`, or `auto`, what the trainer chooses."""
+    """How much is learned from: `full`, `windowed`, `update`, or `auto`, what the trainer
+    chooses."""
     window_rows: int
     """Of a windowed run: how many of the newest observations."""
     family: str

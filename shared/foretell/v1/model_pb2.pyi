@@ -33,6 +33,7 @@ class RetrainMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RETRAIN_MODE_UNSPECIFIED: _ClassVar[RetrainMode]
     RETRAIN_MODE_FULL: _ClassVar[RetrainMode]
     RETRAIN_MODE_WINDOWED: _ClassVar[RetrainMode]
+    RETRAIN_MODE_UPDATE: _ClassVar[RetrainMode]
 
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -55,6 +56,7 @@ DIRECTION_HIGHER: Direction
 RETRAIN_MODE_UNSPECIFIED: RetrainMode
 RETRAIN_MODE_FULL: RetrainMode
 RETRAIN_MODE_WINDOWED: RetrainMode
+RETRAIN_MODE_UPDATE: RetrainMode
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState

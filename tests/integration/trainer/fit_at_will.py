@@ -19,7 +19,7 @@ from foretell.catalog import CatalogTable
 from foretell.errors import Cancelled
 from foretell.schema import Schema
 from foretell.settings import load_settings
-from foretell_trainer.runs import Progress, ShouldStop
+from foretell_trainer.fits import Progress, ShouldStop
 from foretell_trainer.snapshot import Snapshot
 from foretell_trainer.worker import run_worker
 from tests.bundles import tiny_bundle

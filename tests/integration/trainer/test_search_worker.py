@@ -15,8 +15,9 @@ import redis
 
 from foretell.celery_settings import TRAIN_QUEUE
 from foretell.settings import Settings
+from foretell_trainer.fits import fit_with_engine
 from foretell_trainer.ingest import ingest_messages
-from foretell_trainer.runs import TrainingRuns, fit_with_engine
+from foretell_trainer.runs import TrainingRuns
 from foretell_trainer.search.budget import Budget
 from foretell_trainer.search.crew import Crew, crew
 from foretell_trainer.search.search import search

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foretell.corrections import Correction, Corrections
 from foretell.errors import InvalidInput
-from foretell_trainer.extent import choose_extent
+from foretell_trainer.extent import Ground, choose_extent
 from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.snapshot import KEPT_OF_EACH, read_snapshot, take_snapshot
 from foretell_trainer.store import Store
@@ -47,6 +49,42 @@ def test_the_extent_is_what_was_asked_for_or_goes_by_how_much_changed(
     assert extent.window == window
     assert extent.mode == ("full" if window is None else "windowed")
     assert ("the newest 321" if window else "all 321") in extent.sentence(321)
+
+
+GROUND = Ground("v1", rows=1000, new=100, family="lightgbm", fit_seconds=60.0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "changes", "why"),
+    [
+        pytest.param({}, {}, "", id="little is new and a fit takes long"),
+        pytest.param({"mode": "update"}, {"fit_seconds": 1.0}, "", id="asked for"),
+        pytest.param({}, {"fit_seconds": 3.0}, "3 s", id="a fit is quick"),
+        pytest.param({}, {"new": 400}, "400", id="much is new"),
+        pytest.param({}, {"new": 10}, "10 new", id="next to nothing is new"),
+        pytest.param({}, {"updates": 5}, "5 updates", id="updates are many"),
+        pytest.param({}, {"why_not": "no state"}, "no state", id="impossible"),
+        pytest.param({"search": "trials=3"}, {}, "search", id="a search"),
+        pytest.param({"fit": {"family": "sgd"}}, {}, "family", id="another family"),
+        pytest.param({"mode": "full"}, {}, "asked for", id="all is asked for"),
+    ],
+)
+def test_a_bundle_is_updated_where_that_saves_much_and_costs_little(
+    spec: dict[str, object], changes: dict[str, Any], why: str
+) -> None:
+    """An update is for little that is new and fits that take long; otherwise all is learned from
+    anew, and why is said."""
+    extent = choose_extent(spec, SCHEMA, 1100, 5000, None, replace(GROUND, **changes))
+    assert extent.mode == ("full" if why else "update")
+    assert why in extent.sentence(1100, 100)
+    assert ("v1" in extent.sentence(1100, 100)) == (extent.mode == "update")
+
+
+@pytest.mark.parametrize("ground", [None, replace(GROUND, why_not="it has no state")])
+def test_an_update_of_what_cannot_be_updated_is_refused(ground: Ground | None) -> None:
+    """Whoever asks for an update does not get a fit that takes an hour instead."""
+    with pytest.raises(InvalidInput, match="no"):
+        choose_extent({"mode": "update"}, SCHEMA, 1000, 500, None, ground)
 
 
 @pytest.mark.parametrize("spec", [{"mode": "half"}, {"mode": "windowed", "window_rows": 5}])

@@ -25,7 +25,8 @@ _SHARE = 0.3
 class Descent:
     """Weights of a linear model that learn from each row."""
 
-    def __init__(self, width: int, *, seed: int = 0) -> None:
+    def __init__(self, width: int, *, seed: int = 0, start: Floats | None = None) -> None:
+        """Begin at 0, or go on from the weights [width] that another one ended with."""
         self._model = SGDRegressor(
             learning_rate="constant",
             eta0=_STEP,
@@ -35,6 +36,10 @@ class Descent:
             random_state=seed,
         )
         self._width = width
+        if start is not None:
+            # A row of zeros makes room for the weights, and teaches nothing.
+            self._model.partial_fit(np.zeros((1, width)), np.zeros(1))
+            self._model.coef_ = np.array(start, dtype=np.float64)
 
     @property
     def weights(self) -> Floats:
@@ -49,9 +54,14 @@ class Descent:
         self._model.partial_fit(rows, target, weights)
 
 
-def descend(rows: scipy.sparse.csr_matrix, target: Floats, *, seed: int = 0) -> Floats:
-    """Return weights [F] after `PASSES` passes over rows [n, F], each in another order."""
-    descent = Descent(rows.shape[1], seed=seed)
+def descend(
+    rows: scipy.sparse.csr_matrix, target: Floats, *, seed: int = 0, start: Floats | None = None
+) -> Floats:
+    """Return weights [F] after `PASSES` passes over rows [n, F], each in another order.
+
+    They begin at 0, or go on from others, [F].
+    """
+    descent = Descent(rows.shape[1], seed=seed, start=start)
     rng = np.random.default_rng(seed)
     for _ in range(PASSES):
         order = rng.permutation(len(target))

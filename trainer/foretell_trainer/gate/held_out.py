@@ -77,6 +77,8 @@ class HeldOut:
     """The newest rows, that neither bundle was fitted on."""
     golden_share: float
     newest_from: Key | None
+    unseen: Booleans
+    """Per row to fit on: whether the current bundle was not fitted on it."""
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest says of it; `past_of` reads it again."""
@@ -116,7 +118,9 @@ def hold_out(rows: Rows, past: Past | None, newest_share: float) -> HeldOut:
     golden = late & (hashes < share)
     nothing = np.zeros(len(rows), dtype=np.bool_)
     if past is None:
-        return HeldOut(np.flatnonzero(~golden), *_rows(nothing, nothing), share, None)
+        fit = np.flatnonzero(~golden)
+        every = np.ones(len(fit), dtype=np.bool_)
+        return HeldOut(fit, *_rows(nothing, nothing), share, None, every)
     keys = rows.keys()
     unseen = ~past.in_snapshot | (late & _since(keys, past.newest_from))
     start = _newest_from([key for key, new in zip(keys, unseen, strict=True) if new], newest_share)
@@ -124,7 +128,7 @@ def hold_out(rows: Rows, past: Past | None, newest_share: float) -> HeldOut:
     # Rows that are golden by the share of both: neither of the two was fitted on them.
     judged = late & (hashes < min(share, past.golden_share)) & ~unseen
     fit = np.flatnonzero(~golden & ~newest)
-    return HeldOut(fit, *_rows(judged, newest & unseen), share, start)
+    return HeldOut(fit, *_rows(judged, newest & unseen), share, start, unseen[fit])
 
 
 def golden_share(rows: int) -> float:

@@ -22,8 +22,8 @@ from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import left_out_errors
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.training_set import FitSettings, TrainingSet
+from foretell_trainer.prepared import prepare
 from foretell_trainer.snapshot import Columns
-from foretell_trainer.training import prepare
 
 FOLDS = 3
 """Of each kind of fold."""

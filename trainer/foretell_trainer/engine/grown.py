@@ -1,0 +1,70 @@
+"""Models that have room for more: the same answers, and places for values that are new."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from foretell_trainer.engine.inputs import Floats
+from foretell_trainer.engine.interaction import Interaction
+from foretell_trainer.engine.linear import LinearModel
+from foretell_trainer.engine.location import Location
+from foretell_trainer.engine.training_set import TrainingSet
+
+
+def widened(location: Location, training: TrainingSet) -> Location:
+    """Return a location that takes the codes and the map of the inputs of a training set.
+
+    Values that it does not know, all after those that it does, have no effect: it answers for
+    them as for unknown ones.
+    """
+    sizes = training.sizes
+    parts, floor = location.parts, location.floor
+    if parts is not None:
+        parts = replace(
+            parts,
+            work=replace(parts.work, sizes=sizes),
+            floor=replace(parts.floor, sizes=sizes),
+        )
+    own = location.interaction
+    return replace(
+        location,
+        inputs=training.input_map,
+        base=_base(location.base, sizes),
+        interaction=None if own is None else _interaction(own, sizes),
+        parts=parts,
+        floor=None if floor is None else _base(floor, sizes),
+    )
+
+
+def packed(base: LinearModel) -> Floats:
+    """Return the weights [K] for `columns_of_base`, around a centre of 0."""
+    tables = [table[1:] for table in (*base.effects, *base.slopes)]
+    return np.concatenate([[base.intercept], base.weights, *tables])
+
+
+def _base(base: LinearModel, sizes: tuple[int, ...]) -> LinearModel:
+    slopes = zip(base.slopes, base.layout.slopes, strict=True)
+    return replace(
+        base,
+        layout=replace(base.layout, sizes=sizes),
+        effects=tuple(_longer(t, size) for t, size in zip(base.effects, sizes, strict=True)),
+        slopes=tuple(_longer(table, sizes[category]) for table, (category, _, _) in slopes),
+    )
+
+
+def _interaction(own: Interaction, sizes: tuple[int, ...]) -> Interaction:
+    members = (own.plan.subject, *own.plan.shared)
+    wider = tuple(sizes[member] for member in members)
+    return replace(
+        own,
+        plan=replace(own.plan, sizes=wider),
+        tables=tuple(_longer(t, size) for t, size in zip(own.tables, wider, strict=True)),
+    )
+
+
+def _longer(table: Floats, size: int) -> Floats:
+    """Return a table of [size + 1] values, or rows, that begins with another's."""
+    more = np.zeros((size + 1 - len(table), *table.shape[1:]))
+    return np.concatenate([table, more])
