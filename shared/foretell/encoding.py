@@ -178,13 +178,16 @@ class Encoder:
         own = {name for variant in variants for name in variant}
         derived = [d for d in self._derived if d.source_name in own]
         base = self.encode_row({**common, **variants[0]})
-        numbers = np.array([base.numbers] * len(variants), dtype=np.float64)
-        categories = np.array([base.categories] * len(variants), dtype=np.int64)
+        count = len(variants)
+        numbers = np.repeat(np.array([base.numbers], dtype=np.float64), count, axis=0)
+        categories = np.repeat(np.array([base.categories], dtype=np.int64), count, axis=0)
         again = {*own, *(d.name for d in derived)}
-        unknown = [[n for n in base.unknown if n not in again] for _ in variants]
+        everywhere = [name for name in base.unknown if name not in again]
+        unknown = [everywhere.copy() for _ in range(count)]
         try:
             for name in own:
-                column = [variant.get(name, common.get(name)) for variant in variants]
+                shared = common.get(name)
+                column = [variant.get(name, shared) for variant in variants]
                 self._vary(name, column, numbers, categories, unknown)
             for d in derived:
                 for i, variant in enumerate(variants):
@@ -196,9 +199,8 @@ class Encoder:
             wrong = (self.violations({**common, **variant}) for variant in variants)
             raise InvalidInput(next(found for found in wrong if found)) from None
         order = self._category_slot.__getitem__
-        return Encoded(
-            numbers, categories, tuple(tuple(sorted(names, key=order)) for names in unknown)
-        )
+        told = (tuple(sorted(names, key=order)) if names else () for names in unknown)
+        return Encoded(numbers, categories, tuple(told))
 
     def _vary(
         self,

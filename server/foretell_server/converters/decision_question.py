@@ -193,7 +193,8 @@ def _accounting(sent: decision_pb2.Accounting) -> Accounting:
 
 def _candidate(sent: decision_pb2.Candidate, number: int) -> Candidate:
     features = {}
-    for name, value in sent.features.items():
+    for name in sent.features:  # items() of a message's map is Python, and three times slower
+        value = sent.features[name]
         kind = value.WhichOneof("kind")
         if kind is None:
             raise _empty(f"candidates[{number}].features[{name}]")

@@ -13,6 +13,7 @@ from foretell.cli import output
 from foretell.cli.deciding import (
     answering,
     answering_options,
+    asked_by,
     features_of,
     limit_of,
     objective_of,
@@ -25,6 +26,9 @@ from foretell.errors import InvalidInput, Violation
 if TYPE_CHECKING:
     from foretell.decide import Curve, CurveAnswer
     from foretell.plots import Measured
+
+_SWEPT = ("feature", "start", "stop", "points", "values")
+"""The fields of a question that --sweep fills."""
 
 
 @click.command(short_help="Follow one feature: bands, knees, the best point under limits.")
@@ -71,7 +75,9 @@ def curve(
         raise click.UsageError("--measured goes with --plot: it is only drawn")
     with answering(workload, registry, bundle, _server(given)) as asker:
         features = features_of("--set", sets, asker.kinds)
-        found = asker.curve(_question(sweep, features, given))
+        question = _question(sweep, features, given)
+        with asked_by("--sweep", dict.fromkeys(_SWEPT, ""), sweep):
+            found = asker.curve(question)
     if as_json:
         output.print_json(found)
     else:

@@ -312,6 +312,30 @@ def named_features(
     return name, features_of(option, features, kinds), numbers
 
 
+@contextmanager
+def asked_by(option: str, fields: Mapping[str, str], text: str = "") -> Iterator[None]:
+    """Name an option, and what was written there, where a refusal names what became of it.
+
+    `fields` are those that the option fills, each with what it shall be called.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        found: dict[Violation, None] = {}
+        for v in error.violations:
+            called = _called(v.field, fields)
+            name = f"{option} {called}".strip()
+            found.setdefault(v if called is None else Violation(name, text or v.value, v.message))
+        raise InvalidInput(list(found)) from None
+
+
+def _called(field: str, fields: Mapping[str, str]) -> str | None:
+    """Return what a field shall be called, None where its own name is good."""
+    return next(
+        (c for f, c in fields.items() if field == f or field.startswith((f + "[", f + "."))), None
+    )
+
+
 def axis_values(option: str, name: str, text: str, asker: Asker) -> tuple[Any, ...]:
     """Return the values that an axis takes: `*` for all known, else a list with commas."""
     if text == "*":
@@ -319,7 +343,12 @@ def axis_values(option: str, name: str, text: str, asker: Asker) -> tuple[Any, .
         if not known:
             raise _wrong(option, text, f"possible: the bundle knows no values of {name!r}")
         return known
-    return tuple(feature_value(option, name, part, asker.kinds) for part in _split(text))
+    parts = _split(text)
+    if "" in parts:
+        what = "has an empty value" if any(parts) else f"has no values; {name}=* is all known"
+        written = f"{name}={text}"
+        raise InvalidInput([Violation(option, written, f"{written!r} {what}")])
+    return tuple(feature_value(option, name, part, asker.kinds) for part in parts)
 
 
 def _split(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from foretell.cli import output
-from foretell.cli.deciding import answering, answering_options, axis_values, features_of
+from foretell.cli.deciding import answering, answering_options, asked_by, axis_values, features_of
 from foretell.cli.options import FILE, pairs
 from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
 
@@ -67,7 +67,9 @@ def matrix(
             tuple(Axis(name, axis_values("--axis", name, text, asker)) for name, text in named),
             features_of("--set", sets, asker.kinds),
         )
-        table = asker.matrix(question, metrics, level)
+        called = {f"axes[{i}]": name for i, (name, _) in enumerate(named)}
+        with asked_by("--axis", called):
+            table = asker.matrix(question, metrics, level)
     columns = table.columns()
     if out is not None:
         from foretell.cli.tables import write_table

@@ -30,7 +30,7 @@ _OF_NODES = ("memory", "power", "slots", "free_in_s", "price_per_hour")
     "--nodes",
     required=True,
     type=FILE,
-    help="Table: name, kind, memory, power, slots, free_in_s, price_per_hour, and facts.",
+    help="Table: name (or node), kind, memory, power, slots, free_in_s, price_per_hour, facts.",
 )
 @click.option(
     "--goal",
@@ -72,11 +72,15 @@ def place(
     asked = {name: given.pop(name) for name in names}
     with answering(workload, registry, bundle, given) as asker:
         from foretell.decide import Accounting, Place
+        from foretell.decide.candidates import NODE_FEATURES
 
+        usual = [name for name in NODE_FEATURES if name in asker.kinds]
+        # So that a catalog of nodes can be given as it is.
+        named_by = [asked["node_feature"]] if asked["node_feature"] else usual[:1]
         found = asker.place(
             Place(
                 tuple(map(item_of, rows_of(items, "--items", OF_ITEMS, asker.kinds))),
-                tuple(map(_node, rows_of(nodes, "--nodes", _OF_NODES, asker.kinds))),
+                tuple(map(_node, rows_of(nodes, "--nodes", _OF_NODES, asker.kinds, named_by))),
                 asked["goal"],
                 asked["node_feature"],
                 asked["overflow_risk"],
@@ -109,12 +113,14 @@ def _print(found: Placement, *, markdown: bool) -> None:
             a.node,
             output.short(a.start_s, "s"),
             output.short(a.end_s, "s"),
-            estimate(a.median_s, a.lower_s, a.upper_s),
+            # All three are means, so that they add up.
+            estimate(a.end_s - a.start_s, a.lower_s, a.upper_s),
             "-" if a.probability_late is None else f"{100 * a.probability_late:.1f} %",
         ]
         for a in found.assigned
     ]
-    print_rows(["item", "node", "begins", "ends", "takes (s)", "late"], rows, markdown=markdown)
+    header = ["item", "node", "begins (mean)", "ends (mean)", "takes (s, mean, 80 %)", "late"]
+    print_rows(header, rows, markdown=markdown)
     click.echo()
     unit = found.memory_unit
     rows = [
@@ -128,7 +134,7 @@ def _print(found: Placement, *, markdown: bool) -> None:
         ]
         for load in found.nodes
     ]  # fmt: skip
-    header = ["node", "items", "done", "memory needed", "sum of worst cases", "overflow"]
+    header = ["node", "items", "done (mean)", "memory needed", "sum of worst cases", "overflow"]
     print_rows(header, rows, markdown=markdown)
     click.echo()
     gap = "no bound" if found.gap is None else f"the best is at most {100 * found.gap:.2g} % lower"

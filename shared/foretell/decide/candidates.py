@@ -18,7 +18,10 @@ from foretell.forecast import Floats
 from foretell.predictor import Predictor
 
 USUAL_FEATURES = ("hardware", "node")
-"""What candidates are values of, unless the question says otherwise; nodes, the other way."""
+"""What candidates are values of, unless the question says otherwise."""
+
+NODE_FEATURES = USUAL_FEATURES[::-1]
+"""What the nodes of a placement are values of, unless the question says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,7 @@ def gather(
             "candidates", len(given), f"{len(given)} are more than the {most} that are allowed"
         )
         given = []
-    seen: dict[object, str] = {}
-    for number, (candidate, field) in enumerate(given):
-        if number < len(question.candidates):
-            _check(candidate, field, feature, book, seen, note)
+    _check_all(given[: len(question.candidates)], feature, book, note)
     found = Candidates(
         feature,
         tuple(candidate for candidate, _ in given),
@@ -114,22 +114,29 @@ def gather(
     return found
 
 
+def _check_all(
+    given: Sequence[tuple[Candidate, str]], feature: str, book: FactBook, note: Violations
+) -> None:
+    """Note what is wrong with each candidate by itself, and which are the same."""
+    known = book.known(feature)
+    seen: dict[object, str] = {}
+    for candidate, field in given:
+        key = (candidate.name, frozenset(candidate.features.items()))
+        if key in seen:
+            note.add(field, candidate.name, f"{candidate.name!r} is the same as {seen[key]}")
+        seen.setdefault(key, field)
+        usual = candidate.price_per_hour is None and not candidate.available
+        if not (usual and candidate.name in known and feature not in candidate.features):
+            _check(candidate, field, feature, book, note)
+
+
 def _check(
-    candidate: Candidate,
-    field: str,
-    feature: str,
-    book: FactBook,
-    seen: dict[object, str],
-    note: Violations,
+    candidate: Candidate, field: str, feature: str, book: FactBook, note: Violations
 ) -> None:
     if not candidate.name:
         note.add(f"{field}.name", "", f"a {feature} is needed")
     if feature in candidate.features:
         note.add(f"{field}.features[{feature}]", "", f"{feature!r} is what `name` says")
-    key = (candidate.name, frozenset(candidate.features.items()))
-    if key in seen:
-        note.add(field, candidate.name, f"{candidate.name!r} is the same as {seen[key]}")
-    seen.setdefault(key, field)
     if candidate.name:
         check_unknown(candidate.name, candidate.features, field, feature, book, note)
     check_price(candidate.price_per_hour, f"{field}.", note)

@@ -101,9 +101,9 @@ def curve_points(question: Curve, feature: Feature, note: Violations) -> Floats:
     if question.values:
         values = np.array(question.values, dtype=np.float64)
         if len(values) > MOST_POINTS:
-            note.add("values", len(values), f"at most {MOST_POINTS} are allowed")
+            note.add("values", len(values), f"at most {MOST_POINTS} values are allowed")
         if not np.all(np.diff(values) > 0):
-            note.add("values", "", "must increase")
+            note.add("values", "", "values must increase")
         return values
     return _range(question, feature, note)
 
@@ -118,7 +118,7 @@ def _range(question: Curve, feature: Feature, note: Violations) -> Floats:
         return np.zeros(0)
     count = question.points or DEFAULT_POINTS
     if not 2 <= count <= MOST_POINTS:
-        note.add("points", count, f"{count} is not between 2 and {MOST_POINTS}")
+        note.add("points", count, f"{count} points are not between 2 and {MOST_POINTS}")
         return np.zeros(0)
     on_log = feature.scale == "log" and start > 0
     spaced: Floats = (np.geomspace if on_log else np.linspace)(start, stop, count)

@@ -264,14 +264,13 @@ def known(value: float) -> float | None:
 def estimates(rows: Rows, which: NDArray[np.intp], level: float) -> list[tuple[Estimate, ...]]:
     """Return the forecasts of all metrics of some rows, in the order of `which`."""
     forecasts = rows.prediction.forecasts.take(which)
-    median, (lower, upper) = forecasts.median(), forecasts.interval(level)
-    confidence = forecasts.confidence()
-    columns = zip(median.tolist(), lower.tolist(), upper.tolist(), confidence.tolist(), strict=True)
+    read = forecasts.quantiles((0.5, (1 - level) / 2, (1 + level) / 2))
+    columns = zip(read.tolist(), forecasts.confidence().tolist(), strict=True)
     metrics = rows.quantities.schema.metrics
     return [
         tuple(
-            Estimate(metric.name, metric.unit, m, lo, up, level, sure)
-            for metric, m, lo, up, sure in zip(metrics, *row, strict=True)
+            Estimate(metric.name, metric.unit, median, lower, upper, level, sure)
+            for metric, (median, lower, upper), sure in zip(metrics, *row, strict=True)
         )
         for row in columns
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from foretell.decide.outcomes import Outcomes, levels_of
 from foretell.decide.quantities import Power, Quantities, Quantity, Refused, WorkTime
-from foretell.decide.questions import Features
+from foretell.decide.questions import COST, Features
 from foretell.decide.units import SECONDS_PER_HOUR
 from foretell.encoding import Encoded, Encoder
 from foretell.errors import InvalidInput, Violation
@@ -99,10 +99,13 @@ class Rows:
 
     def expected(self, quantity: str) -> Floats:
         """Return the expectation of cost or energy, [n]; NaN where it cannot be told."""
+        unknown = np.full(len(self), np.nan)
+        if quantity == COST and np.isnan(self.prices).all():
+            return unknown
         try:
             found = self.quantities.resolve(quantity, quantity)
         except Refused:
-            return np.full(len(self), np.nan)
+            return unknown
         means: Floats = self.values(found).mean(axis=1)
         return means
 

@@ -128,6 +128,15 @@ def test_a_batch_is_placed_from_tables(lab: Path) -> None:
     assert [one["item"] for one in found["assigned"]] == ["a", "b", "c"]
 
 
+def test_nodes_may_be_a_catalog(lab: Path) -> None:
+    """A table whose names are those of the node feature needs no other; what is left out is said."""
+    catalog = "hardware,maker,price_per_hour\nfast,us,9\nold,them,2\n"
+    (lab / "catalog.csv").write_text(catalog)
+    done = ask(lab, "place", *PLACE[:2], "--nodes", "catalog.csv", "--json")
+    assert {one["node"] for one in done.json["nodes"]} == {"fast", "old"}
+    assert "catalog.csv: not used, as the workload does not know them: maker" in done.err
+
+
 def test_items_share_a_device(lab: Path) -> None:
     """The strategies are ranked, with the timeline of each; what is not judged is said."""
     done = ask(lab, "share", *SHARE)
@@ -200,6 +209,18 @@ BAD = {
     "a feature that is none": ("recommend", ("--set", "size=1"), "no feature 'size'"),
     "a price that is none": ("recommend", ("--candidate", "fast,price_per_hour=x"), "a number"),
     "a sweep that is none": ("curve", ("--sweep", "batch_size=1-5"), "START..STOP"),
+    "a sweep backwards": ("curve", ("--sweep", "batch_size=9..1"), "--sweep: 9 is not below stop"),
+    "a sweep out of range": (
+        "curve",
+        ("--set", "hardware=fast", "--sweep", "batch_size=0,1"),
+        "--sweep: 0",
+    ),
+    "an axis without values": ("matrix", ("--axis", "hardware="), "has no values; hardware=* is"),
+    "an axis out of range": (
+        "matrix",
+        ("--axis", "batch_size=1,0", "--set", "hardware=fast"),
+        "--axis batch_size: 0",
+    ),
     "all of a number": ("matrix", ("--axis", "batch_size=*"), "knows no values"),
     "a column that is none": (
         "place",

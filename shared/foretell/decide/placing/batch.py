@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.decide.candidates import (
-    USUAL_FEATURES,
+    NODE_FEATURES,
     check_unknown,
     place_feature,
     price_of,
@@ -80,8 +80,8 @@ class Batch:
 def prepare(question: Place, predictor: Predictor, book: FactBook, most_pairs: int) -> Batch:
     """Return the batch; InvalidInput has everything that is wrong with the question."""
     note = Violations()
-    order = USUAL_FEATURES[::-1]
-    feature = place_feature(predictor, question.node_feature, "node_feature", note, order)
+    named = question.node_feature
+    feature = place_feature(predictor, named, "node_feature", note, NODE_FEATURES)
     quantities = Quantities(predictor.schema, question.accounting)
     metrics = check_place(question, quantities, note)
     own = [_features_of(node, feature) for node in question.nodes]
