@@ -129,7 +129,7 @@ def test_a_batch_is_placed_from_tables(lab: Path) -> None:
 
 
 def test_nodes_may_be_a_catalog(lab: Path) -> None:
-    """A table whose names are those of the node feature needs no other; what is left out is said."""
+    """A table named by the node feature is taken as it is; what is left out is said."""
     catalog = "hardware,maker,price_per_hour\nfast,us,9\nold,them,2\n"
     (lab / "catalog.csv").write_text(catalog)
     done = ask(lab, "place", *PLACE[:2], "--nodes", "catalog.csv", "--json")
