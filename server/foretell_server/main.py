@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,13 @@ OnReady = Callable[[int], None]
 _log = logs.get_logger(__name__)
 
 _YOUNG_OBJECTS = 10_000
+
+GRPC_EXPERIMENTS = "-event_engine_listener"
+"""Sockets are read and written by the thread that waits for them, not by one of a pool.
+
+A call then goes through one thread less, which saves a sixth of its processor time, and a third
+of a message's on a stream.
+"""
 
 
 @dataclass
@@ -68,6 +76,8 @@ def run_process(
     settings: Settings, on_ready: OnReady | None = None, *, place: Place | None = None
 ) -> None:
     """Run one serving process; without a place, the only one."""
+    # Read once, when grpc is imported. Versions that do not know the name say so and go on.
+    os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)
     import uvloop  # noqa: PLC0415 -- not for the supervisor, nor is grpc
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
