@@ -30,6 +30,9 @@ from foretell.registry import SCHEMA_NAMES, WORKLOAD, Action, AuditEntry, audit_
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, parse_schema
 from foretell.seal import SIGNATURE_FILE, Seal
+from foretell.sealed import Records
+
+_UNSIGNED = "nobody who is trusted signed them"
 
 TRIES = 20
 """So often a change is tried whose number somebody else took."""
@@ -53,6 +56,7 @@ class ObjectRegistry:
 
         self.root = cache
         self._seal = seal or Seal()
+        self._records = Records(self._seal, "aliases")
         # Any: the package has no types. Listings that are remembered would hide what is new.
         with _reaching(url):
             found: Any = fsspec.core.url_to_fs(url, use_listings_cache=False)
@@ -126,8 +130,12 @@ class ObjectRegistry:
     def history(self, workload: str) -> list[AuditEntry]:
         """Return what was published, promoted and rolled back, oldest first."""
         self._require(workload)
-        states = [self._read_state(workload, number) for number in self._numbers(workload)]
-        return [AuditEntry.of(entry) for state in states for entry in state.entries]
+        found = []
+        for number in self._numbers(workload):
+            data = self._read_record(workload, number)
+            is_signed = self._records.is_trusted(workload, data, number)
+            found += [AuditEntry.of(entry, is_signed=is_signed) for entry in data["entries"]]
+        return found
 
     def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
         """Copy a bundle in, as `current` or else as `candidate`, and return its version."""
@@ -217,6 +225,7 @@ class ObjectRegistry:
 
     def _state(self, workload: str) -> _State:
         numbers = self._numbers(workload)
+        self._records.newest(workload, numbers[-1] if numbers else 0)
         return self._read_state(workload, numbers[-1]) if numbers else _State()
 
     def _numbers(self, workload: str) -> list[int]:
@@ -224,21 +233,26 @@ class ObjectRegistry:
         return sorted(int(name[:-5]) for name in names if name[:-5].isdigit())
 
     def _read_state(self, workload: str, number: int) -> _State:
-        data = json.loads(self._read(_state_path(workload, number)))
+        data = self._read_record(workload, number)
+        if not self._records.is_trusted(workload, data, number):
+            raise Unavailable(f"the aliases of workload {workload!r}", _UNSIGNED)
         return _State(number, data["aliases"], data["unloaded"], tuple(data["entries"]))
+
+    def _read_record(self, workload: str, number: int) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(self._read(_state_path(workload, number)))
+        return data
 
     def _change(self, workload: str, change: Callable[[_State], _State]) -> _State:
         """Write the state that follows from the one that holds; of two at once, one tries again."""
         for _ in range(TRIES):
             before = self._state(workload)
             after = replace(change(replace(before, entries=())), number=before.number + 1)
-            content = json.dumps(
-                {
-                    "aliases": dict(after.aliases),
-                    "unloaded": after.unloaded,
-                    "entries": [dict(entry) for entry in after.entries],
-                }
-            )
+            told = {
+                "aliases": dict(after.aliases),
+                "unloaded": after.unloaded,
+                "entries": [dict(entry) for entry in after.entries],
+            }
+            content = json.dumps(self._records.sealed(workload, after.number, told))
             path = _state_path(workload, after.number)
             try:
                 self._write(path, content.encode(), mode="create")
@@ -321,8 +335,9 @@ def _current(state: _State, version: str, action: Action, who: str, why: str) ->
             aliases["previous"] = replaced
     if aliases.get("candidate") == version:
         del aliases["candidate"]
-    entry = audit_line(action, who, why, to=version, old=replaced)
-    return replace(state, aliases=aliases, entries=(*state.entries, entry))
+    # What is current already is not promoted again.
+    more = (audit_line(action, who, why, to=version, old=replaced),) if replaced != version else ()
+    return replace(state, aliases=aliases, entries=(*state.entries, *more))
 
 
 def _state_path(workload: str, number: int) -> str:

@@ -30,6 +30,7 @@ from foretell.errors import BundleRejected, Conflict, NoBundle, NotFound, Unavai
 from foretell.schema import Schema
 from foretell.schema_file import builtin_schemas, load_schema, parse_schema
 from foretell.seal import Seal
+from foretell.sealed import Records, number_of
 
 Alias = Literal["current", "candidate", "previous"]
 Action = Literal["publish", "promote", "rollback", "unload", "load", "prune"]
@@ -53,11 +54,12 @@ class AuditEntry:
     """Version that it is about; empty if it is about none."""
 
     @classmethod
-    def of(cls, line: Mapping[str, Any]) -> AuditEntry:
-        """Return what a line of the history says."""
+    def of(cls, line: Mapping[str, Any], *, is_signed: bool = True) -> AuditEntry:
+        """Return what a line of the history says; by whom is not sure if it is not signed."""
         old, new = line.get("from") or "", line.get("to") or ""
         when = datetime.fromisoformat(line["when"])
-        return cls(when, line["action"], line["who"], line["why"], old, new)
+        who = line["who"] if is_signed else f"{line['who']} (not signed)"
+        return cls(when, line["action"], who, line["why"], old, new)
 
 
 class Registry(Protocol):
@@ -128,6 +130,8 @@ class FolderRegistry:
     def __init__(self, root: Path, seal: Seal | None = None) -> None:
         self.root = Path(root)
         self._seal = seal or Seal()
+        self._aliases = Records(self._seal, "aliases")
+        self._history = Records(self._seal, "history")
 
     def workloads(self) -> list[str]:
         """Return the workloads that have a schema or a bundle here, sorted."""
@@ -190,8 +194,11 @@ class FolderRegistry:
         path = self.root / workload / "aliases.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            return {str(alias): str(version) for alias, version in data.items()}
+            aliases = self._aliases.opened(workload, data)
+            self._aliases.newest(workload, number_of(data))
+            return {str(alias): str(version) for alias, version in aliases.items()}
         except FileNotFoundError:
+            self._aliases.newest(workload, 0)
             return {}
         except (ValueError, AttributeError) as error:
             why = f"it is not a JSON object of aliases and versions ({error}); repair or delete it"
@@ -208,11 +215,12 @@ class FolderRegistry:
     def history(self, workload: str) -> list[AuditEntry]:
         """Return what was published, promoted and rolled back, oldest first."""
         self._require(workload)
-        path = self.root / workload / "history.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [AuditEntry.of(json.loads(line)) for line in lines if line]
+        lines = self._lines(workload)
+        self._history.newest(workload, len(lines))
+        return [
+            AuditEntry.of(line, is_signed=self._history.is_trusted(workload, line, place))
+            for place, line in enumerate(lines, start=1)
+        ]
 
     def publish(self, workload: str, folder: Path, *, promote: bool, who: str, why: str) -> str:
         """Copy a bundle in, as `current` or else as `candidate`, and return its version.
@@ -269,16 +277,16 @@ class FolderRegistry:
         self._require(workload)
         with self._locked(workload):
             if not self.is_unloaded(workload):
-                _write_atomically(self._unloaded(workload), "")
                 self._log(workload, audit_line("unload", who, why))
+                _write_atomically(self._unloaded(workload), "")
 
     def load(self, workload: str, who: str, why: str) -> None:
         """Take an `unload` back; does nothing without one."""
         if not self.is_unloaded(workload):
             return
         with self._locked(workload):
-            self._unloaded(workload).unlink(missing_ok=True)
             self._log(workload, audit_line("load", who, why))
+            self._unloaded(workload).unlink(missing_ok=True)
 
     def is_unloaded(self, workload: str) -> bool:
         """Return whether no server is to answer for a workload."""
@@ -339,16 +347,28 @@ class FolderRegistry:
                 aliases["previous"] = replaced
         if aliases.get("candidate") == version:
             del aliases["candidate"]
+        # Written down before it is done. What is current already is not promoted again.
+        if replaced != version:
+            self._log(workload, audit_line(action, who, why, to=version, old=replaced))
         self._write_aliases(workload, aliases)
-        self._log(workload, audit_line(action, who, why, to=version, old=replaced))
 
     def _write_aliases(self, workload: str, aliases: Mapping[str, str]) -> None:
-        _write_atomically(self.root / workload / "aliases.json", json.dumps(aliases, indent=1))
+        path = self.root / workload / "aliases.json"
+        record = self._aliases.sealed(workload, len(self._lines(workload)), aliases)
+        _write_atomically(path, json.dumps(record, indent=1))
+
+    def _lines(self, workload: str) -> list[dict[str, Any]]:
+        path = self.root / workload / "history.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line]
 
     def _log(self, workload: str, entry: Mapping[str, str | None]) -> None:
         path = self.root / workload / "history.jsonl"
+        record = self._history.sealed(workload, len(self._lines(workload)) + 1, entry)
         with naming(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
 

@@ -1,4 +1,4 @@
-"""Seals: signatures on bundles, so that a graph from elsewhere is refused.
+"""Seals: signatures on bundles and on what aliases stand for, so that what is foreign is refused.
 
 Whoever publishes signs the manifest, which names the sha256 of every file, with an Ed25519 key (RFC
 8032). Whoever reads knows the public halves of the keys that it trusts, and no secret.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,28 +51,41 @@ class Seal:
     def sign(self, folder: Path) -> None:
         """Sign a bundle in its folder; does nothing without a key."""
         if self.key is not None:
-            signature = self.key.sign((folder / MANIFEST_FILE).read_bytes())
-            (folder / SIGNATURE_FILE).write_bytes(base64.b64encode(signature))
+            signature = self.signature((folder / MANIFEST_FILE).read_bytes())
+            (folder / SIGNATURE_FILE).write_text(signature, encoding="ascii")
 
     def check(self, folder: Path) -> None:
         """Raise BundleRejected unless somebody who is trusted signed a bundle."""
         if not self.trusted:
             return
+        try:
+            signature = (folder / SIGNATURE_FILE).read_text(encoding="ascii")
+            content = (folder / MANIFEST_FILE).read_bytes()
+        except (OSError, ValueError) as error:
+            why = f"it is not signed, and only signed bundles are taken: {error}"
+            raise BundleRejected(folder.name, why) from error
+        if not self.is_trusted(content, signature):
+            raise BundleRejected(folder.name, "nobody who is trusted signed its manifest")
+
+    def signature(self, content: bytes) -> str:
+        """Return a signature of a content, in base64; empty without a key."""
+        return "" if self.key is None else base64.b64encode(self.key.sign(content)).decode()
+
+    def is_trusted(self, content: bytes, signature: str) -> bool:
+        """Return whether somebody who is trusted signed a content; always without trusted keys."""
+        if not self.trusted:
+            return True
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- of an extra
 
         try:
-            signature = base64.b64decode((folder / SIGNATURE_FILE).read_bytes(), validate=True)
-            content = (folder / MANIFEST_FILE).read_bytes()
-        except (OSError, binascii.Error) as error:
-            why = f"it is not signed, and only signed bundles are taken: {error}"
-            raise BundleRejected(folder.name, why) from error
+            given = base64.b64decode(signature, validate=True)
+        except binascii.Error:
+            return False
         for key in self.trusted:
-            try:
-                key.verify(signature, content)
-            except InvalidSignature:
-                continue
-            return
-        raise BundleRejected(folder.name, "nobody who is trusted signed its manifest")
+            with suppress(InvalidSignature):
+                key.verify(given, content)
+                return True
+        return False
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

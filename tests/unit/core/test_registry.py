@@ -104,6 +104,8 @@ def test_publish_promote_and_roll_back(registry: Registry, make_bundle: MakeBund
         ("rollback", second, first),
     ]
     assert {e.who for e in registry.history("rendering")} == {"tests"}
+    registry.promote("rendering", first, "tests", "it is that already")
+    assert [(e.action, e.old, e.new) for e in registry.history("rendering")] == history
 
 
 def test_a_published_bundle_is_whole(
@@ -303,6 +305,60 @@ def test_only_bundles_that_a_trusted_key_signed_are_taken(
     (place / SIGNATURE_FILE).write_bytes(signature)
     with pytest.raises(BundleRejected, match="nobody who is trusted"):
         reader.path("rendering", unsigned)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_only_aliases_that_a_trusted_key_signed_hold(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    """Whoever may write to a registry, and has no key, can neither move an alias nor put an old
+    state of them back unseen; what they write into the audit is not taken for signed."""
+    private, public = key_files(tmp_path / "ours")
+    url = request.getfixturevalue("bucket") if kind == "s3" else None
+    settings = Settings(registry=tmp_path / "registry", registry_url=url, trusted_keys_file=public)
+    ours = registry_of(settings.model_copy(update={"signing_key_file": private}))
+    first = publish(ours, make_bundle("first", created=datetime(2025, 1, 1, tzinfo=UTC)))
+    before = stored_aliases(ours)
+    second = publish(ours, make_bundle("second", created=datetime(2025, 1, 2, tzinfo=UTC)))
+    reader = registry_of(settings)
+    assert reader.current("rendering") == second
+    assert {e.who for e in reader.history("rendering")} == {"tests"}
+    with pytest.raises(InvalidInput, match="signing_key_file"):
+        reader.rollback("rendering", "a stranger", "for fun")
+    # An old state, put back whole.
+    newest = stored_aliases(ours)
+    put_back(ours, before)
+    with pytest.raises(Unavailable, match="was read before"):
+        reader.current("rendering")
+    put_back(ours, newest)
+    assert reader.current("rendering") == second
+    # Somebody without keys, who believes all.
+    stranger = registry_of(settings.model_copy(update={"trusted_keys_file": None}))
+    assert stranger.rollback("rendering", "a stranger", "for fun") == first
+    with pytest.raises(Unavailable, match="nobody who is trusted"):
+        reader.current("rendering")
+    assert reader.history("rendering")[-1].who == "a stranger (not signed)"
+
+
+def stored_aliases(registry: Registry) -> dict[str, bytes]:
+    """Return the files that say what aliases stand for."""
+    if isinstance(registry, ObjectRegistry):
+        files = registry._fs.find(f"{registry._prefix}/rendering/states")
+        return {name: registry._fs.cat_file(name) for name in files}
+    path = registry.root / "rendering" / "aliases.json"
+    return {str(path): path.read_bytes()}
+
+
+def put_back(registry: Registry, files: dict[str, bytes]) -> None:
+    """Have these files, and none of the others."""
+    if isinstance(registry, ObjectRegistry):
+        for name in stored_aliases(registry).keys() - files.keys():
+            registry._fs.rm(name)
+    for name, content in files.items():
+        if isinstance(registry, ObjectRegistry):
+            registry._fs.pipe_file(name, content)
+        else:
+            Path(name).write_bytes(content)
 
 
 def test_files_that_hold_no_keys_are_named(tmp_path: Path) -> None:
