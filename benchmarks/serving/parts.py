@@ -49,13 +49,7 @@ def row_parts(live: LiveBundle, together: int, tries: int) -> Iterable[Part]:
     """Yield what each step of Predict takes for one of so many rows that share a run."""
     bodies = model.requests(model.made_up(together, seed=1))
     encoder, parse = live.predictor.encoder, prediction_pb2.PredictRequest.FromString
-    writer = RowAnswer(
-        live.plan(DEFAULT_OPTIONS),
-        live.predictor.tables,
-        workload=live.workload,
-        bundle_version=live.version,
-        groups=live.groups,
-    )
+    writer = RowAnswer(live.plan(DEFAULT_OPTIONS), live.predictor)
     requests = list(map(parse, bodies))
     questions = [prediction.question(request) for request in requests]
     rows = [encoder.encode_row(question.features) for question in questions]
@@ -68,7 +62,7 @@ def row_parts(live: LiveBundle, together: int, tries: int) -> Iterable[Part]:
     yield "read", each(lambda i: prediction.question(requests[i]))
     yield "encode", each(lambda i: encoder.encode_row(questions[i].features))
     yield "the graph", _fastest(lambda: live.predictor.run_rows(rows), tries) / together
-    yield "answer", each(lambda i: writer.body(outputs[i], "warm", ()))
+    yield "answer", each(lambda i: writer.body(outputs[i], ()))
 
 
 def batch_parts(live: LiveBundle, rows: int, tries: int) -> Iterable[Part]:

@@ -42,6 +42,19 @@ def unary(server: Server, bodies: Sequence[bytes], in_flight: int, seconds: floa
     )
 
 
+def capacity(
+    server: Server, bodies: Sequence[bytes], in_flight: int, seconds: float, processes: int
+) -> Turn:
+    """Predict calls; the value is how many would take all time of so many processors a second."""
+    act = unary(server, bodies, in_flight, seconds)
+
+    def turn() -> Sample:
+        seen = act()
+        return Sample(processes * 1e6 / (seen.cpu_us or 1), seen.cpu_us, seen.failed)
+
+    return turn
+
+
 def stream(server: Server, bodies: Sequence[bytes], in_flight: int, seconds: float) -> Turn:
     """Messages of one PredictStream call, so many in flight."""
     target = load.Target(server.port, f"{PREDICTION}/PredictStream")

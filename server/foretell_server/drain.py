@@ -49,13 +49,19 @@ class Drain:
         try:
             return await start()
         except asyncio.CancelledError:
-            if task not in self._ended:
+            if not self._takes_back(task):
                 raise  # the caller has gone
-            self._ended.discard(task)
-            task.uncancel()
             raise _shutting_down() from None
         finally:
             self._waiting.discard(task)
+
+    def _takes_back(self, task: asyncio.Task[Any]) -> bool:
+        """Take back a cancellation by `begin`; return False for one by anybody else."""
+        if task not in self._ended:
+            return False
+        self._ended.discard(task)
+        task.uncancel()
+        return True
 
     async def news(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
         """Yield the items of a watcher as they come; see `waiting`.
@@ -80,11 +86,23 @@ class Drain:
 
         Those that were received when the shutdown began are yielded before the call ends.
         """
-        while True:
-            try:
-                yield await (self._received(items) if self.begun else self.waiting(items.__anext__))
-            except StopAsyncIteration:
-                return
+        task, step = asyncio.current_task(), items.__anext__
+        try:
+            while not self.begun and task is not None:
+                self._waiting.add(task)  # as in `waiting`, which would cost each message more
+                try:
+                    item = await step()
+                except asyncio.CancelledError:
+                    if not self._takes_back(task):
+                        raise  # the caller has gone
+                    raise _shutting_down() from None
+                finally:
+                    self._waiting.discard(task)
+                yield item
+            while True:
+                yield await self._received(items)
+        except StopAsyncIteration:
+            return
 
     async def _received(self, items: AsyncIterator[_T]) -> _T:
         try:

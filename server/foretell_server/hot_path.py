@@ -1,8 +1,8 @@
 """The hot path: one row, from the bytes of a request to the bytes of its answer.
 
-A request that repeats is answered from the cache, unparsed. Any other is parsed, encoded, run
-together with the rows that wait at the same time, and written into a layout that was made once
-for the bundle.
+A request that repeats is answered from the cache, unparsed. Any other is parsed and encoded, as far
+as an earlier one of its form does not tell what it says, run together with the rows that wait at
+the same time, and written into a layout that was made once for the bundle.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from foretell_server.converters import prediction
 from foretell_server.converters.row import RowAnswer, named
 from foretell_server.data_plane import DataPlane, Question
 from foretell_server.error_edge import Answer, decoded
+from foretell_server.forms import KnownForms
 from foretell_server.hot_swap import HotSwap
 from foretell_server.options import Options
 from foretell_server.recent import RecentAnswers
@@ -35,7 +36,6 @@ class Asked(NamedTuple):
     """The request."""
     key: bytes
     """The request without its correlation id; empty when its answer is not to be kept."""
-    question: Question
     exact: bool
     """Whether this very version of the bundle has to answer."""
     bundle: LiveBundle
@@ -62,6 +62,7 @@ class HotPath:
         self._cache = cache
         self._recent = recent
         self._batcher = RowBatcher()
+        self._forms = KnownForms()
 
     def cached(self, raw: bytes) -> Answer | None:
         """Return the answer to a request that repeats, under a name of its own."""
@@ -73,14 +74,31 @@ class HotPath:
 
     async def predict(self, raw: bytes) -> Answer:
         """Return the answer to a request that the cache does not have."""
-        request = decoded(prediction_pb2.PredictRequest, raw)
-        asked = self.ask(raw, request)
+        asked = self.recall(raw)
         if asked is None:
-            await self._swap.pinned(request.workload, request.bundle_version)
+            request = decoded(prediction_pb2.PredictRequest, raw)
             asked = self.ask(raw, request)
+            if asked is None:
+                await self._swap.pinned(request.workload, request.bundle_version)
+                asked = self.ask(raw, request)
         if asked is None:  # others pinned so much in between that it is gone again
             raise TooMuch("too many versions are asked for at once; ask for fewer")
         return await self.finish(asked)
+
+    def recall(self, raw: bytes) -> Asked | None:
+        """Send a request's row on its way, unparsed; None unless its form is known."""
+        end = correlation_end(raw)
+        if end and not raw[2:end].isascii():
+            return None
+        key = raw[end:]
+        known = self._forms.read(key)
+        if known is None:
+            return None
+        (bundle, answer, *_), row = known
+        if self._shelf.live.get(bundle.workload) is not bundle:
+            self._forms.forget()
+            return None
+        return self._send(raw, key, bundle, answer, row, exact=False)
 
     def ask(self, raw: bytes, request: prediction_pb2.PredictRequest) -> Asked | None:
         """Send a request's row on its way; None when its bundle has to be loaded before."""
@@ -91,7 +109,14 @@ class HotPath:
         end = correlation_end(raw)
         # A correlation id in another place would be kept with the answer, for anybody.
         key = raw[end:] if bool(end) == bool(request.correlation_id) else b""
-        return self._send(raw, key, bundle, prediction.question(request), exact=bool(version))
+        answer, row = _read(bundle, prediction.question(request))
+        if key and not version:
+            self._forms.learn(key, bundle, answer, row)
+        return self._send(raw, key, bundle, answer, row, exact=bool(version))
+
+    def forget(self) -> None:
+        """Forget what was learnt about requests; other bundles answer now."""
+        self._forms.forget()
 
     async def finish(self, asked: Asked) -> Answer:
         """Return the answer once the row has come through the graph."""
@@ -103,56 +128,68 @@ class HotPath:
             instead = self._swap.quarantine(asked.bundle, error)
             if instead is None or asked.exact:
                 raise
-            again = self._send(asked.raw, asked.key, instead, asked.question, exact=False)
+            answer, row = _read(instead, _question(asked.raw))
+            again = self._send(asked.raw, asked.key, instead, answer, row, exact=False)
             return await self.finish(again)
         return self._answer(asked, outputs)
 
     def _send(
-        self, raw: bytes, key: bytes, bundle: LiveBundle, question: Question, *, exact: bool
+        self,
+        raw: bytes,
+        key: bytes,
+        bundle: LiveBundle,
+        answer: RowAnswer,
+        row: EncodedRow,
+        *,
+        exact: bool,
     ) -> Asked:
-        answer = _compiled(bundle, question.options)
-        row = bundle.predictor.encoder.encode_row(question.features)
         outputs = self._batcher.ask(bundle.predictor, row)
-        return Asked(raw, key, question, exact, bundle, bundle.life, answer, row, outputs)
+        return Asked(raw, key, exact, bundle, bundle.life, answer, row, outputs)
 
     def _answer(self, asked: Asked, outputs: RowOutputs) -> Answer:
         bundle = asked.bundle
-        body = self._body(bundle, asked.question, asked.answer, asked.row, outputs)
+        body = self._body(bundle, asked.raw, asked.answer, asked.row, outputs)
         kept = Kept(body, bundle.workload, bundle.version, asked.life, outputs.correction)
         if asked.key:
             self._cache.put(asked.key, kept)
         return self._named(kept, asked.raw)
 
-    def again(
-        self, bundle: LiveBundle, request: prediction_pb2.PredictRequest, prediction_id: str
-    ) -> bytes:
+    def again(self, bundle: LiveBundle, raw: bytes, prediction_id: str) -> bytes:
         """Return what this bundle answers, as it is, under a name that an answer has already."""
-        question = prediction.question(request)
-        answer = _compiled(bundle, question.options)
-        row = bundle.predictor.encoder.encode_row(question.features)
+        answer, row = _read(bundle, _question(raw))
         (outputs,) = bundle.predictor.run_rows([row])
-        return named(self._body(bundle, question, answer, row, outputs), prediction_id)
+        return named(self._body(bundle, raw, answer, row, outputs), prediction_id)
 
     def _body(
         self,
         bundle: LiveBundle,
-        question: Question,
+        raw: bytes,
         answer: RowAnswer,
         row: EncodedRow,
         outputs: RowOutputs,
     ) -> bytes:
         """Return an answer without its name."""
         if outputs.support < answer.support_floor:
-            message = prediction.prediction(self._plane.predict(bundle, question))
+            message = prediction.prediction(self._plane.predict(bundle, _question(raw)))
             message.ClearField("prediction_id")
             return message.SerializeToString()
-        return answer.body(outputs, bundle.predictor.tier_of(outputs), row.unknown)
+        return answer.body(outputs, row.unknown)
 
     def _named(self, kept: Kept, raw: bytes) -> Answer:
         body, workload, version, _, correction = kept
         name = self._plane.new_name()
         self._recent.keep(name, raw, version, correction)
         return Answer(named(body, name), workload, version)
+
+
+def _question(raw: bytes) -> Question:
+    return prediction.question(decoded(prediction_pb2.PredictRequest, raw))
+
+
+def _read(bundle: LiveBundle, question: Question) -> tuple[RowAnswer, EncodedRow]:
+    """Return what writes the answer to a question, and the row that it is about."""
+    answer = _compiled(bundle, question.options)
+    return answer, bundle.predictor.encoder.encode_row(question.features)
 
 
 def correlation_end(raw: bytes) -> int:
@@ -172,12 +209,6 @@ def _compiled(bundle: LiveBundle, options: Options) -> RowAnswer:
     """Return what answers rows under these options; compiled once."""
     found: RowAnswer | None = bundle.row_answers.get(options)
     if found is None:
-        found = RowAnswer(
-            bundle.plan(options),
-            bundle.predictor.tables,
-            workload=bundle.workload,
-            bundle_version=bundle.version,
-            groups=bundle.groups,
-        )
+        found = RowAnswer(bundle.plan(options), bundle.predictor)
         bundle.row_answers.put(options, found)
     return found

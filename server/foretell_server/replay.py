@@ -59,7 +59,7 @@ class Replays:
         answered_at = datetime.now(UTC)
         if found.written_at:
             answered_at = datetime.fromtimestamp(int(found.written_at), UTC)
-        response = self._rows.again(then, request, prediction_id)
+        response = self._rows.again(then, found.request, prediction_id)
         return Replayed(request, response, answered_at, found.correction)
 
     def _as_of(self, bundle: LiveBundle, correction: int) -> LiveBundle:

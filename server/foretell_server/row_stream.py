@@ -12,9 +12,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Self
 
 from google.rpc import status_pb2
+from grpc.aio import EOF
 
 from foretell.v1 import prediction_pb2
 from foretell_server.error_edge import Answer, decoded, status_name
@@ -44,6 +45,22 @@ class _Message:
         """The correlation id as the answer has it: the same field with the same number."""
         self.asked: Asked | None = None
         self.answer: Answer | Exception | None = None
+
+
+class Incoming:
+    """The messages of a caller, without the generators that gRPC's own iterator is made of."""
+
+    def __init__(self, context: Any) -> None:  # noqa: ANN401 -- gRPC's has no types
+        self._read = context.read
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        message = await self._read()
+        if message is EOF:
+            raise StopAsyncIteration
+        return bytes(message)
 
 
 class RowStream:
@@ -77,7 +94,7 @@ class RowStream:
                 self._messages.append(self._begin(raw))
                 self._bytes += len(raw)
                 self._news.set()
-                while len(self._messages) >= WINDOW or self._bytes >= WINDOW_BYTES:
+                if len(self._messages) >= WINDOW or self._bytes >= WINDOW_BYTES:
                     self._room.clear()
                     await self._room.wait()
         except Exception as error:
@@ -96,7 +113,8 @@ class RowStream:
             message = self._messages.popleft()
             await context.write(await self._answer(message))
             self._bytes -= len(message.raw)
-            self._room.set()
+            if len(self._messages) <= WINDOW // 2 and self._bytes <= WINDOW_BYTES // 2:
+                self._room.set()  # not for each message: half a window is read at once
 
     def _drop(self) -> None:
         """Give up what nobody waits for any more; rows that have not been run are not."""
@@ -108,14 +126,16 @@ class RowStream:
     def _begin(self, raw: bytes) -> _Message:
         message = _Message(raw)
         self._meter.in_flight += 1
-        message.answer = self._path.cached(raw)
-        if message.answer is not None:
+        path = self._path
+        message.answer = path.cached(raw)
+        message.asked = path.recall(raw) if message.answer is None else None
+        if message.answer is not None or message.asked is not None:
             message.head = raw[: correlation_end(raw)]
             return message
         try:
             request = decoded(prediction_pb2.PredictRequest, raw)
             message.head = _head(request.correlation_id)
-            message.asked = self._path.ask(raw, request)
+            message.asked = path.ask(raw, request)
         except Exception as error:  # one item's error ends that item alone
             message.answer = error
         return message
@@ -145,6 +165,8 @@ def _head(correlation_id: str) -> bytes:
 
 
 def _varint(number: int) -> bytes:
+    if 127 < number < 1 << 14:
+        return bytes((number & 127 | 128, number >> 7))  # what nearly every answer's length is
     encoded = bytearray()
     while number > 127:
         encoded.append(number & 127 | 128)

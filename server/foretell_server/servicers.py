@@ -25,7 +25,7 @@ from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.promotions import Promotions
 from foretell_server.reporting import Reporter
-from foretell_server.row_stream import RowStream
+from foretell_server.row_stream import Incoming, RowStream
 from foretell_server.shelf import LiveBundle, Shelf
 from foretell_server.telemetry.meters import Meters
 from foretell_server.threads import Gone, in_thread, in_thread_while_wanted
@@ -91,7 +91,7 @@ class PredictionService:
         stream = RowStream(
             self._rows, self._streamed, lambda error: status_for(STREAM, context, error)
         )
-        await stream.run(self._drain.each(requests), context)
+        await stream.run(self._drain.each(Incoming(context)), context)
 
     async def PredictBatch(
         self, request: prediction_pb2.PredictBatchRequest, context: ServicerContext

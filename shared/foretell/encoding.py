@@ -167,6 +167,14 @@ class Encoder:
         unknown.sort(key=self._category_slot.__getitem__)
         return EncodedRow(numbers, categories, tuple(unknown))
 
+    def number_slot(self, name: str) -> tuple[int, Callable[[Value], float]] | None:
+        """Return where a number or flag stands in a row, and what reads its values.
+
+        None for the name of anything else. The reader raises TypeError and ValueError.
+        """
+        found = self._slots.get(name)
+        return found[1:] if found is not None and found[0] else None
+
     def encode_variants(
         self, common: Mapping[str, Value], variants: Sequence[Mapping[str, Value]]
     ) -> Encoded:

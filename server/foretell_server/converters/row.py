@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from foretell.forecast import Floats, QuantileTables
-from foretell.predictor import RowOutputs
+from foretell.predictor import Predictor, RowOutputs
 from foretell.row_forecast import RowReader
 from foretell.v1 import prediction_pb2
 from foretell_server.answers import MetricAnswer
@@ -36,49 +36,53 @@ class RowAnswer:
     def __init__(
         self,
         plan: Plan,
-        tables: QuantileTables,
-        *,
-        workload: str,
-        bundle_version: str,
-        groups: Sequence[Sequence[str]],
+        predictor: Predictor,
     ) -> None:
-        options = plan.options
-        self.support_floor = options.support_floor
+        self.support_floor = plan.options.support_floor
         self._readers = [
-            (metric.index, _reader(plan, metric, tables), 3 + len(metric.quantiles))
+            (
+                metric.index,
+                _reader(plan, metric, predictor.tables),
+                3 + len(metric.quantiles),
+                bool(metric.deadlines),
+            )
             for metric in plan.metrics
         ]
         pieces = _pieces(plan)
         self._parts: list[bytes | float] = [0.0] * (2 * len(pieces) - 1)
         self._parts[::2] = pieces
         self._pack = struct.Struct("<" + "d".join(f"{len(piece)}s" for piece in pieces)).pack
-        self._groups = groups
-        self._source = prediction_pb2.Provenance(workload=workload, bundle_version=bundle_version)
+        manifest = predictor.manifest
+        self._groups: Sequence[Sequence[str]] = manifest.groups
+        self._tier_of = predictor.tier_of
+        self._source = prediction_pb2.Provenance(
+            workload=manifest.workload, bundle_version=manifest.version
+        )
         self._provenances: dict[tuple[object, ...], bytes] = {}
 
-    def body(self, outputs: RowOutputs, tier: str, unknown: tuple[str, ...]) -> bytes:
+    def body(self, outputs: RowOutputs, unknown: tuple[str, ...]) -> bytes:
         """Return the serialized answer without its prediction id, which `named` adds."""
-        location, scale, support, table, rows, correction = outputs
+        location, scale, support, table = outputs[:4]
         numbers: list[float] = []
-        for m, reader, leading in self._readers:
+        for m, reader, leading, has_deadlines in self._readers:
             row = location[m], scale[m], table[m]
             quantiles = reader.quantiles(*row)
             numbers += quantiles[:leading]
             numbers.append(reader.confidence(*row))
             numbers.append(support)
-            numbers += reader.deadlines(*row)
+            if has_deadlines:
+                numbers += reader.deadlines(*row)
             numbers += quantiles[leading:]
         parts = self._parts.copy()
         parts[1::2] = numbers
-        return self._pack(*parts) + self._provenance(tier, rows, unknown, correction)
+        return self._pack(*parts) + self._provenance(outputs, unknown)
 
-    def _provenance(
-        self, tier: str, rows: list[float], unknown: tuple[str, ...], correction: int
-    ) -> bytes:
-        key = (tier, unknown, correction, *rows)
+    def _provenance(self, outputs: RowOutputs, unknown: tuple[str, ...]) -> bytes:
+        _, _, _, table, rows, correction = outputs
+        key = (unknown, correction, *table, *rows)
         known = self._provenances.get(key)
         if known is None:
-            known = self._make_provenance(tier, rows, unknown, correction)
+            known = self._make_provenance(self._tier_of(outputs), rows, unknown, correction)
             if len(self._provenances) >= _REMEMBERED_PROVENANCES:
                 self._provenances.clear()
             self._provenances[key] = known

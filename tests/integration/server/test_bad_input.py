@@ -99,7 +99,7 @@ def test_every_mistake_is_listed(shared_server: RunningServer) -> None:
         "features[hot]",
         "features[weight]",
     }
-    assert "3 more" in message
+    assert all(field in message for field in fields)
 
 
 def test_a_value_without_content_is_refused(shared_server: RunningServer) -> None:

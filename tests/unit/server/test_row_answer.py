@@ -53,16 +53,10 @@ def test_a_compiled_answer_says_what_a_built_one_does(
     """Whatever is asked, the bytes that are filled in parse to the message that is built."""
     expected = prediction.prediction(DataPlane(1).predict(bundle, Question(sent, asked)))
     predictor = bundle.predictor
-    answer = RowAnswer(
-        bundle.plan(asked),
-        predictor.tables,
-        workload=bundle.workload,
-        bundle_version=bundle.version,
-        groups=bundle.groups,
-    )
+    answer = RowAnswer(bundle.plan(asked), predictor)
     row = predictor.encoder.encode_row(sent)
     (outputs,) = predictor.run_rows([row])
-    body = answer.body(outputs, predictor.tier_of(outputs), row.unknown)
+    body = answer.body(outputs, row.unknown)
     found = prediction_pb2.PredictResponse.FromString(named(body, expected.prediction_id))
     assert found.provenance == expected.provenance
     assert found.prediction_id == expected.prediction_id
