@@ -38,8 +38,9 @@ class GraphBuilder:
         return name
 
     def output(self, name: str, value: str, dtype: DTypeLike, columns: int | None) -> None:
-        """Declare a graph output, [n, columns] or [n], with the given value."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        """Declare a graph output, [n, columns] or [n]: a node's result that nothing else takes."""
+        (producer,) = (node for node in self._nodes if value in node.output)
+        producer.output[list(producer.output).index(value)] = name
         shape: list[str | int | None] = ["n"] if columns is None else ["n", columns]
         kind = _TYPES[np.dtype(dtype)]
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))

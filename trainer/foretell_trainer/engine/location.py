@@ -18,6 +18,7 @@ from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 FEW_ROWS = 5000
 _PATIENCE = 100
+_GOOD_ENOUGH = 1.005
 _MASKED_SHARE = 0.3
 """The share of rows that the trees see a second time as if one of their ids were unknown."""
 
@@ -166,7 +167,7 @@ def choose_rounds(
     folds: Integers,
     should_stop: Callable[[], bool],
 ) -> TreeSettings:
-    """Return the settings with the rounds that err least on held-out rows.
+    """Return the settings with the fewest rounds that err hardly more than any on held-out rows.
 
     `stacked` are the trees' rows where they are out of fold already. Few rows are held out in
     three turns, whose errors are averaged: one turn is a lottery.
@@ -194,7 +195,9 @@ def choose_rounds(
         )
         curves.append(curve)
     errors = np.mean(curves, axis=0)
-    return replace(settings, rounds=int(errors.argmin()) + 1)
+    # Every tree costs a forecast time; the last ones often bring less than the folds can tell.
+    good = errors <= _GOOD_ENOUGH * errors.min()
+    return replace(settings, rounds=int(good.argmax()) + 1)
 
 
 def known_codes(codes: Integers, kept: Integers) -> Integers:

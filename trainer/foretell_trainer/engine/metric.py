@@ -260,13 +260,13 @@ class MetricFit:
         n, width = len(self.rows), self.inputs.standard.shape[1]
         few = n < FEW_ROWS
         most = self.settings.most_rounds
-        if self.plan is not None and not few:
+        if self.plan is not None or few:
             most = min(most, _FEW_ROUNDS)
         default = TreeSettings(
             rounds=0 if self.family.learner is None else most,
             learner=self.family.learner or "lightgbm",
             leaves=int(np.clip(n // 25, 4, 31)),
-            learning_rate=0.05 if few or self.plan is None else 0.1,
+            learning_rate=_rate(few=few, planned=self.plan is not None),
             smallest_leaf=3 if few else 5,
             leaf_penalty=0.0 if few else 1.0,
             column_share=0.8 if width < 40 else 0.4,
@@ -473,3 +473,10 @@ def _accuracy(pooled: OutOfFold, *, log: bool) -> dict[str, float]:
     actual = np.maximum(np.abs(predicted + residual), 1e-300)
     errors = np.abs(np.expm1(-residual)) if log else np.abs(residual) / actual
     return {"median_ape": float(np.median(errors))}
+
+
+def _rate(*, few: bool, planned: bool) -> float:
+    """Return the learning rate: as large as does no harm, for each tree costs a forecast time."""
+    if few:
+        return 0.2
+    return 0.1 if planned else 0.05

@@ -122,12 +122,13 @@ class Plan:
 
     def likeness(self, inputs: Inputs) -> Floats:
         """Return the covariance of each row's setting with each known one, [n, S]."""
-        standard = inputs.standard
-        return self._likeness(
-            inputs.codes[:, self.setting_categories],
-            standard[:, self.setting_flags],
-            standard[:, self.setting_numbers],
-        )
+        codes = inputs.codes[:, self.setting_categories]
+        numbers = inputs.standard[:, np.r_[self.setting_flags, self.setting_numbers]]
+        # Many rows are of few settings.
+        described, place = np.unique(np.hstack([codes, numbers]), axis=0, return_inverse=True)
+        ends = np.cumsum([len(self.setting_categories), len(self.setting_flags)])
+        codes, flags, facts = np.split(described, ends, axis=1)
+        return self._likeness(codes, flags, facts)[place.reshape(-1)]
 
     def _likeness(self, codes: Integers, flags: Floats, numbers: Floats) -> Floats:
         return blended(self.all_terms, *self._common(codes, flags, numbers))

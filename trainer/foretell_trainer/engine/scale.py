@@ -16,11 +16,6 @@ WIDENING = 0.5
 
 MOST_WIDENING = 50.0
 
-DISTANCE_STEPS = 64.0
-"""Distances count in steps of the reach: the last digits of a root near 0 differ."""
-
-FARTHEST = 10.0
-
 _FEW_ROWS = 150
 SMALLEST = 1e-4
 """The floor of every scale."""
@@ -68,9 +63,9 @@ def fit_scale(
     # The residuals of one row are nearly the same in every kind of fold: only rows count, or the
     # scale learns the luck of single rows, and is most wrong where it is smallest.
     settings = TreeSettings(
-        rounds=80,
+        rounds=40,
         leaves=int(np.clip(len(residual) // (150 * repeats), 4, 24)),
-        learning_rate=0.08,
+        learning_rate=0.15,
         smallest_leaf=30 * repeats,
         seed=seed,
     )
@@ -101,7 +96,5 @@ def widening_for(
 
 def scale_features(location_features: Singles, rows: Floats, distance: Floats) -> Singles:
     """Return what the scale's trees see, float32: the location's features, counts, distance."""
-    counts = np.log(rows + 1.0)
-    steps = np.floor(np.minimum(distance, FARTHEST) * DISTANCE_STEPS + 0.5)
-    parts = [location_features, counts, steps[:, None]]
+    parts = [location_features, np.log(rows + 1.0), distance[:, None]]
     return np.hstack(parts).astype(np.float32)

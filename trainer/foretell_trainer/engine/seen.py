@@ -20,6 +20,8 @@ MAX_CELLS = 4_000_000
 """A group of more combinations than this is not counted: its table would outgrow the graph."""
 
 ANCHORS = 128
+NEAREST = 1e-6
+"""Squared distances count from here: of smaller ones only the rounding differs."""
 _HALF_SUPPORT_ROWS = 5.0
 """With so many rows of an id its part of the support is a half."""
 
@@ -113,7 +115,7 @@ class Neighbourhood:
         """Return the distance to the nearest anchor as a multiple of the reach, [n]."""
         squares = (standard**2).sum(axis=1, keepdims=True) + (self.anchors**2).sum(axis=1)
         nearest = (squares - 2 * standard @ self.anchors.T).min(axis=1)
-        return np.asarray(np.sqrt(np.maximum(nearest, 0.0)) / self.reach)
+        return np.asarray(np.sqrt(np.maximum(nearest, NEAREST)) / self.reach)
 
 
 def choose_anchors(standard: Floats, seed: int) -> Neighbourhood:

@@ -184,7 +184,8 @@ class _Likely:
         padded.reshape(-1)[self.place] = values
         alone = (self.inverse @ padded[:, :, None])[:, :, 0]
         folded = (self.factors.transpose(0, 2, 1) @ alone[:, :, None])[:, :, 0]
-        smooth = scipy.linalg.cho_solve(self.core, (self.dense.T @ folded).reshape(-1))
+        right = (self.dense.T @ folded).reshape(-1)
+        smooth = scipy.linalg.cho_solve(self.core, right, check_finite=False)
         back = self.dense @ smooth.reshape(self.dense.shape[1], -1)
         alone -= (self.images @ back[:, :, None])[:, :, 0]
         return np.asarray(alone.reshape(-1)[self.place], dtype=np.float64)

@@ -7,6 +7,7 @@ import onnx
 
 from foretell_trainer.engine.fitting import Fitted
 from foretell_trainer.engine.graph import GraphBuilder
+from foretell_trainer.engine.inputs import Floats
 from foretell_trainer.engine.nodes.base import Bases
 from foretell_trainer.engine.nodes.inputs import (
     NumberNodes,
@@ -16,7 +17,7 @@ from foretell_trainer.engine.nodes.inputs import (
 )
 from foretell_trainer.engine.nodes.interaction import Interactions
 from foretell_trainer.engine.nodes.look_ups import LookUps, Places
-from foretell_trainer.engine.nodes.seen import Counts, distance_to_onnx, steps_to_onnx
+from foretell_trainer.engine.nodes.seen import Counts, distance_to_onnx
 from foretell_trainer.engine.scale import SMALLEST
 from foretell_trainer.engine.trees import Forest
 
@@ -51,27 +52,28 @@ class AnswerNodes:
             {} if self._interactions is None else self._interactions.to_onnx(graph, numbers, places)
         )
         base = self._bases.to_onnx(graph, numbers, found, met)
-        rows = self._counts.rows(graph, places)
+        counts = self._counts.looked_up(graph, places)
         neighbourhoods = [seen.neighbourhood for seen in self._fitted.seen]
         distance = distance_to_onnx(neighbourhoods, graph, numbers.standard)
-        own = [numbers.trees, base, *self._bases.effects(found), steps_to_onnx(graph, distance)]
-        features = graph.cast(graph.side_by_side(*own, *met.values()), np.float32)
-        forest = self._forest([*met]).to_onnx(
-            graph, graph.side_by_side(features, *([] if rows is None else [rows]))
-        )
-        location, scale, excess = self._location_and_scale(graph, numbers, base, forest)
-        location, scale = self._every_metric(graph, numbers, location, scale)
+        own = [numbers.trees, base, *self._bases.effects(found), distance, *met.values()]
+        features = graph.cast(graph.side_by_side(*own), np.float32)
+        trees = self._forest([*met]).to_onnx(graph, graph.side_by_side(features, *counts))
+        excess, drift = self._excess(graph, numbers)
+        residual, logs = graph.split(graph.cast(trees, np.float64), [len(self._fitted.metrics)] * 2)
+        location = self._location(graph, base, residual, numbers.logs)
         graph.output("location", graph.cast(location, np.float32), np.float32, metrics)
+        scale = self._scale(graph, logs, excess, drift)
         graph.output("scale", graph.cast(scale, np.float32), np.float32, metrics)
-        near = (
-            distance if len(neighbourhoods) == 1 else graph.columns(distance, np.zeros(1, np.int64))
-        )
+        near = distance
+        if len(neighbourhoods) > 1:
+            near = graph.columns(distance, np.zeros(1, np.int64))
         support = graph.cast(self._counts.support(graph, found, near, excess), np.float32)
-        one = graph.constant(np.array([-1], np.int64))
-        graph.output("support", graph.add("Reshape", support, one), np.float32, None)
-        tables = self._counts.tables(graph, rows, found)
-        graph.output("table", self._by_metric(graph, tables, excess), np.int64, metrics)
-        behind = self._counts.behind(graph, rows, excess)
+        flat = graph.constant(np.array([-1], np.int64))
+        graph.output("support", graph.add("Reshape", support, flat), np.float32, None)
+        sets = np.array([self._fitted.seen_by[m] for m in range(metrics)], np.int64)
+        table = self._counts.tables(graph, counts, sets, excess)
+        graph.output("table", table, np.int64, metrics)
+        behind = self._counts.behind(graph, counts, excess)
         graph.output("rows", behind, np.float32, len(self._fitted.counts.names))
         return graph.model(self._schema.workload)
 
@@ -82,24 +84,14 @@ class AnswerNodes:
         places = self._places.to_onnx(graph, codes)
         return places, self._look_ups.to_onnx(graph, places[self._table])
 
-    def _by_metric(self, graph: GraphBuilder, tables: str | None, like: str) -> str:
-        """Add the table of each metric from those by what was seen; int64 [n, metrics]."""
-        own = self._fitted.seen_by
-        which = np.array([own[m] for m in range(len(own))], np.int64)
-        if tables is None:
-            first = graph.add("Mul", like, graph.constant(np.zeros((1, len(own)))))
-            return graph.cast(first, np.int64)
-        same = len(self._fitted.seen) == len(own) and (which == np.arange(len(own))).all()
-        return tables if same else graph.columns(tables, which)
-
     def _forest(self, met: list[int]) -> Forest:
         """Return all trees of locations and then scales, on the features in their order."""
         metrics, categories = self._fitted.metrics, len(self._schema.category_names)
         count, sets = len(metrics), len(self._fitted.seen)
         width = len(self._mapping.mean)
         first_effect = width + count
-        first_step = first_effect + count * categories
-        first_met = first_step + sets
+        first_distance = first_effect + count * categories
+        first_met = first_distance + sets
         first_count = first_met + len(met)
         base_values = np.zeros(2 * count)
         base_values[count:] = [m.scale.offset for m in metrics]
@@ -113,30 +105,8 @@ class AnswerNodes:
             if m.scale.trees is not None:
                 seen = self._fitted.seen_by[m.metric]
                 counts = (first_count + self._counts.logs(seen)).tolist()
-                forest.add(m.scale.trees, count + i, [*own, *counts, first_step + seen])
+                forest.add(m.scale.trees, count + i, [*own, *counts, first_distance + seen])
         return forest
-
-    def _location_and_scale(
-        self, graph: GraphBuilder, numbers: NumberNodes, base: str, forest: str
-    ) -> tuple[str, str, str]:
-        """Add location and scale of the fitted metrics, [n, M], and the excess, [n, 1]."""
-        metrics = self._fitted.metrics
-        count = len(metrics)
-        residual, logs = graph.split(graph.cast(forest, np.float64), [count, count])
-        location = graph.add("Add", base, residual)
-        least = graph.constant(np.array([np.log(SMALLEST)]))
-        sizes = graph.add("Exp", graph.add("Max", logs, least))
-        excess, drift = self._excess(graph, numbers)
-        one = graph.constant(np.ones(1))
-        reach = graph.add("Mul", excess, graph.add("Add", excess, one))
-        widening = graph.constant(np.array([[m.scale.widening for m in metrics]]))
-        scale = graph.add("Mul", sizes, graph.add("Gemm", reach, widening, one))
-        scale = scale if drift is None else graph.add("Add", scale, drift)
-        units = np.array([m.unit for m in metrics])
-        if (units == 1).all():
-            return location, scale, excess
-        by_unit = graph.constant(units)
-        return graph.add("Mul", location, by_unit), graph.add("Mul", scale, by_unit), excess
 
     def _excess(self, graph: GraphBuilder, numbers: NumberNodes) -> tuple[str, str | None]:
         """Add the excess, [n, 1], and what the scales gain by it, [n, M]; None for nothing."""
@@ -149,27 +119,51 @@ class AnswerNodes:
         excess, drift = graph.split(both, [1, len(metrics)])
         return excess, drift
 
-    def _every_metric(
-        self, graph: GraphBuilder, numbers: NumberNodes, location: str, scale: str
-    ) -> tuple[str, str]:
-        """Put derived metrics beside the fitted ones, in the order of the schema; [n, metrics].
+    def _location(self, graph: GraphBuilder, base: str, residual: str, logs: str) -> str:
+        """Add the locations of all metrics, in the order of the schema; double [n, metrics].
 
-        MUST compute what `Derived.offset` does.
+        Derived metrics are sums of another's and logs of numbers: MUST be as `Derived.offset` is.
         """
-        if not self._fitted.derived:
-            return location, scale
-        places = {m.metric: i for i, m in enumerate(self._fitted.metrics)}
-        width, every = len(self._mapping.mean), len(self._schema.metrics)
-        sources, logs = np.zeros((len(places), every)), np.zeros((width, every))
-        constants = np.zeros(every)
-        for metric, place in places.items():
-            sources[place, metric] = 1.0
+        if self._plain:
+            return graph.add("Add", base, residual)
+        from_metrics = self._mixing()
+        from_logs = np.zeros((len(self._mapping.mean), len(self._schema.metrics)))
+        constants = np.zeros(len(self._schema.metrics))
         for derived in self._fitted.derived:
-            sources[places[derived.source], derived.metric] = derived.power
             constants[derived.metric] = derived.constant
             for position, power in derived.numbers:
-                logs[position, derived.metric] += power
-        weights = graph.constant(np.vstack([sources, logs]))
-        both = graph.side_by_side(location, numbers.logs)
-        location = graph.add("Gemm", both, weights, graph.constant(constants))
-        return location, graph.add("MatMul", scale, graph.constant(np.abs(sources)))
+                from_logs[position, derived.metric] += power
+        parts, weights = [base, residual], [from_metrics, from_metrics]
+        if from_logs.any():
+            parts.append(logs)
+            weights.append(from_logs)
+        every = graph.constant(np.vstack(weights))
+        return graph.add("Gemm", graph.side_by_side(*parts), every, graph.constant(constants))
+
+    def _scale(self, graph: GraphBuilder, logs: str, excess: str, drift: str | None) -> str:
+        """Add the scales of all metrics, in the order of the schema; double [n, metrics]."""
+        metrics, one = self._fitted.metrics, graph.constant(np.ones(1))
+        least = graph.constant(np.array([np.log(SMALLEST)]))
+        sizes = graph.add("Exp", graph.add("Max", logs, least))
+        reach = graph.add("Mul", excess, graph.add("Add", excess, one))
+        widening = graph.constant(np.array([[m.scale.widening for m in metrics]]))
+        scale = graph.add("Mul", sizes, graph.add("Gemm", reach, widening, one))
+        scale = scale if drift is None else graph.add("Add", scale, drift)
+        if self._plain:
+            return scale
+        return graph.add("MatMul", scale, graph.constant(np.abs(self._mixing())))
+
+    @property
+    def _plain(self) -> bool:
+        """Whether no metric is derived, nor in units of its own."""
+        return not self._fitted.derived and all(m.unit == 1 for m in self._fitted.metrics)
+
+    def _mixing(self) -> Floats:
+        """Return how fitted metrics make up all metrics, [M, metrics]."""
+        places = {m.metric: i for i, m in enumerate(self._fitted.metrics)}
+        mixing = np.zeros((len(places), len(self._schema.metrics)))
+        for m in self._fitted.metrics:
+            mixing[places[m.metric], m.metric] = m.unit
+        for derived in self._fitted.derived:
+            mixing[places[derived.source], derived.metric] = derived.power
+        return mixing

@@ -91,7 +91,8 @@ class Bases:
         """
         parts, weights, intercepts = self._of_numbers(graph, numbers)
         if self._slopes:
-            along = graph.columns(graph.side_by_side(*parts), self._along())
+            bent = any(slope.power > 1 for slope in self._slopes)
+            along = graph.columns(graph.side_by_side(*parts[: 1 + bent]), self._along())
             parts.append(graph.add("Mul", along, found[self._looked_up["slopes"]]))
             weights.append(self._into([slope.model for slope in self._slopes]))
         if "effects" in self._looked_up:

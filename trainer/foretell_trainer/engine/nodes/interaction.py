@@ -43,8 +43,12 @@ class Interactions:
     ) -> dict[int, str]:
         """Add them; a double [n, 1] each, by the metric's place."""
         count, settings = len(self._fitted), len(self._plan.category_values)
-        mixed = self._mixed(graph, numbers, places[self._subjects])
-        likeness = self._likeness(graph, numbers, places[self._settings])
+        plan = self._plan
+        parts = [plan.subject_numbers, plan.setting_flags, plan.setting_numbers]
+        columns = graph.columns(numbers.standard, np.concatenate(parts).astype(np.int64))
+        own, flags, facts = graph.split(columns, [len(part) for part in parts])
+        mixed = self._mixed(graph, own, places[self._subjects])
+        likeness = self._likeness(graph, flags, facts, places[self._settings])
         if count > 1:
             shape = graph.constant(np.array([-1, count, settings], np.int64))
             mixed = graph.add("Reshape", mixed, shape)
@@ -55,8 +59,8 @@ class Interactions:
         found = graph.split(graph.sum_over(product, 2), [1] * count)
         return dict(zip(self._fitted, found, strict=True))
 
-    def _mixed(self, graph: GraphBuilder, numbers: NumberNodes, places: str) -> str:
-        """Add what each known setting says of the subjects; double [n, M · S]."""
+    def _mixed(self, graph: GraphBuilder, own: str, places: str) -> str:
+        """Add what each known setting says of the subjects with numbers; double [n, M · S]."""
         plan, fitted = self._plan, [*self._fitted.values()]
         tables = [
             np.hstack([one.tables[place] for one in fitted]) for place in range(len(plan.sizes))
@@ -66,14 +70,13 @@ class Interactions:
         mixed = graph.sum_over(graph.rows_of(np.concatenate(tables), places), 1)
         if not len(plan.subject_numbers):
             return mixed
-        own = graph.columns(numbers.standard, plan.subject_numbers)
         phases = graph.add("Gemm", own, graph.constant(plan.waves), graph.constant(plan.phases))
         dense = graph.side_by_side(own, graph.add("Cos", phases))
         weights = graph.constant(np.hstack([one.weights[1:] for one in fitted]))
-        return graph.add("Add", mixed, graph.add("MatMul", dense, weights))
+        return graph.add("Gemm", dense, weights, mixed)
 
-    def _likeness(self, graph: GraphBuilder, numbers: NumberNodes, places: str) -> str:
-        """Add `Plan.likeness`; double [n, S].
+    def _likeness(self, graph: GraphBuilder, flags: str, facts: str, places: str) -> str:
+        """Add `Plan.likeness` from the numbers of a setting; double [n, S].
 
         It is a sum of terms, each a product of what two settings have in common. Logs turn the
         products of all terms into one product of matrices.
@@ -81,9 +84,9 @@ class Interactions:
         apart = [graph.rows_of(np.concatenate(self._differing), places)]
         plan = self._plan
         if len(plan.setting_flags):
-            apart.append(_differing_flags(graph, numbers, plan))
+            apart.append(_differing_flags(graph, flags, plan))
         if len(plan.setting_numbers):
-            apart.append(graph.unsqueezed(_gaps(graph, numbers, plan), 1))
+            apart.append(graph.unsqueezed(_gaps(graph, facts, plan), 1))
         every = graph.side_by_side(*apart)
         terms, logs = _terms(plan)
         # A constant on the left of the product would not take a batch of no rows.
@@ -105,28 +108,24 @@ def _terms(plan: Plan) -> tuple[Floats, Floats]:
         row = np.zeros(width)
         row[list(term.same)] = np.log(term.otherwise) if term.otherwise > 0 else _NOTHING
         if term.reach is not None and width > count:
-            row[count] = -1.0 / term.reach
+            row[count] = -1.0 / term.reach / len(plan.setting_numbers)
         key = tuple(row.tolist())
         weights[key] = weights.get(key, 0.0) + term.weight
     return np.array([*weights]), np.log([*weights.values()])
 
 
-def _differing_flags(graph: GraphBuilder, numbers: NumberNodes, plan: Plan) -> str:
+def _differing_flags(graph: GraphBuilder, flags: str, plan: Plan) -> str:
     """Add whether each flag is another than that of each setting, as 0 and 1; [n, flags, S]."""
-    own = graph.unsqueezed(graph.columns(numbers.standard, plan.setting_flags), 2)
-    gap = graph.add("Abs", graph.add("Sub", own, graph.constant(plan.flag_values.T)))
+    own, known = graph.unsqueezed(flags, 2), graph.constant(plan.flag_values.T)
+    gap = graph.add("Abs", graph.add("Sub", own, known))
     other = graph.add("GreaterOrEqual", gap, graph.constant(np.array(SAME_NUMBER)))
     return graph.cast(other, np.float64)
 
 
-def _gaps(graph: GraphBuilder, numbers: NumberNodes, plan: Plan) -> str:
-    """Add how far the facts are apart from those of each setting; [n, S]."""
-    count = len(plan.setting_numbers)
-    own = graph.columns(numbers.standard, plan.setting_numbers)
+def _gaps(graph: GraphBuilder, facts: str, plan: Plan) -> str:
+    """Add the squared distances of facts from those of each setting; [n, S]."""
     values = plan.number_values
-    product = graph.constant(-2 * values.T / count)
-    crossed = graph.add("Gemm", own, product, graph.constant((values**2).sum(axis=1) / count))
-    length = graph.add("ReduceSumSquare", own, graph.constant(np.array([1], np.int64)))
-    return graph.add(
-        "Add", crossed, graph.add("Div", length, graph.constant(np.array(float(count))))
-    )
+    lengths = graph.constant((values**2).sum(axis=1))
+    crossed = graph.add("Gemm", facts, graph.constant(-2 * values.T), lengths)
+    own = graph.add("ReduceSumSquare", facts, graph.constant(np.array([1], np.int64)))
+    return graph.add("Add", crossed, own)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Integers
+from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.nodes.look_ups import LookUps, Places
-from foretell_trainer.engine.scale import DISTANCE_STEPS, FARTHEST
 from foretell_trainer.engine.seen import (
     FEW_SHOT_ROWS,
+    NEAREST,
     GroupCounts,
     Neighbourhood,
     known_share,
@@ -31,60 +31,62 @@ class Counts:
         if first.singles:
             ids = [first.members[g][0] for g in first.singles]
             shares = [np.log(known_share(first.counts[g]))[:, None] for g in first.singles]
+            # Distances below 1 do not count, so 1 is what is taken off at least.
+            shares[0] = shares[0] + 1.0
             self._shares = look_ups.add(1, dict(zip(ids, shares, strict=True)))
-            digits = [digit.astype(np.float64) for digit in _digits(counts)]
-            self._digits = look_ups.add(len(counts), dict(zip(ids, digits, strict=True)))
 
-    def rows(self, graph: GraphBuilder, places: Sequence[str]) -> str | None:
-        """Add rows and their logs; float [n, G · 2 · S], those of a group side by side."""
-        first = self._counts[0]
-        if not first.names:
-            return None
+    def looked_up(self, graph: GraphBuilder, places: Sequence[str]) -> list[str]:
+        """Add rows, their logs and digits of the case; one float [n, G · 3 · S], or nothing.
+
+        Those of a group stand side by side.
+        """
+        if not self._counts[0].names:
+            return []
+        digits = _digits(self._counts)
         tables = []
-        for g in range(len(first.names)):
+        for g, digit in enumerate(digits):
             rows = np.column_stack([own.counts[g] for own in self._counts])
-            tables.append(np.hstack([rows, np.log(rows + 1.0)]).astype(np.float32))
+            tables.append(np.hstack([rows, np.log(rows + 1.0), digit]).astype(np.float32))
         found = graph.rows_of(np.concatenate(tables), places[self._rows])
-        shape = graph.constant(np.array([-1, len(first.names) * 2 * len(self._counts)], np.int64))
-        return graph.add("Reshape", found, shape)
+        shape = graph.constant(np.array([-1, len(digits) * 3 * len(self._counts)], np.int64))
+        return [graph.add("Reshape", found, shape)]
 
     def logs(self, which: int) -> Integers:
-        """Return where the logs of one of the sets stand in what `rows` gives, [G]."""
+        """Return where the logs of one of the sets stand in what was looked up, [G]."""
+        return self._columns(1) + which
+
+    def _columns(self, kind: int) -> Integers:
         count = len(self._counts)
-        return np.arange(len(self._counts[0].names)) * 2 * count + count + which
+        return (np.arange(len(self._counts[0].names)) * 3 + kind) * count
 
-    def behind(self, graph: GraphBuilder, rows: str | None, like: str) -> str:
+    def behind(self, graph: GraphBuilder, looked_up: Sequence[str], like: str) -> str:
         """Add the rows behind an answer; float [n, G]. `like` is any double [n, k]."""
-        groups = len(self._counts[0].names)
-        if rows is None:
+        if not looked_up:
             return graph.cast(graph.columns(like, np.zeros(0, np.int64)), np.float32)
-        return graph.columns(rows, np.arange(groups) * 2 * len(self._counts))
+        return graph.columns(looked_up[0], self._columns(0))
 
-    def tables(self, graph: GraphBuilder, rows: str | None, found: Sequence[str]) -> str | None:
-        """Add which calibration table holds by each of the sets; int64 [n, S]; None: the first."""
-        first, sets = self._counts[0], len(self._counts)
-        if rows is None:
-            return None
-        case = graph.cast(found[self._digits], np.float32) if first.singles else None
-        if first.pairs:
-            # Each pair that was seen takes one from the number of new ones.
-            weights = np.zeros((len(first.names), 2, sets, sets), np.float32)
-            weights[first.pairs, 0] = -np.eye(sets)
-            flat = graph.constant(weights.reshape(-1, sets))
-            seen = graph.add("MatMul", graph.add("Sign", rows), flat)
-            start = graph.constant(np.array([len(first.pairs)], np.float32))
-            case = graph.add("Add", seen, start if case is None else case)
-        if case is None:
-            return None
-        return graph.rows_of(_cases(first), graph.cast(case, np.int64))
+    def tables(
+        self, graph: GraphBuilder, looked_up: Sequence[str], sets: Integers, like: str
+    ) -> str:
+        """Add which calibration table holds by some of the sets; int64 [n, len(sets)].
+
+        `like` is any double [n, 1].
+        """
+        if not looked_up:
+            first = graph.add("Mul", like, graph.constant(np.zeros((1, len(sets)))))
+            return graph.cast(first, np.int64)
+        weights = np.zeros((len(self._counts[0].names) * 3 * len(self._counts), len(sets)))
+        for place, which in enumerate(sets):
+            weights[self._columns(2) + which, place] = 1.0
+        case = graph.add("MatMul", looked_up[0], graph.constant(weights.astype(np.float32)))
+        return graph.rows_of(_cases(self._counts[0]), graph.cast(case, np.int64))
 
     def support(self, graph: GraphBuilder, found: Sequence[str], distance: str, excess: str) -> str:
         """Add the support from distance and excess, [n, 1] each; double [n, 1]."""
-        one, zero = graph.constant(np.ones(1)), graph.constant(np.zeros(1))
-        far = graph.add("Add", graph.add("Max", graph.add("Sub", distance, one), zero), excess)
-        if not self._counts[0].singles:
-            return graph.add("Exp", graph.add("Neg", far))
-        return graph.add("Exp", graph.add("Sub", found[self._shares], far))
+        far = graph.add("Max", distance, graph.constant(np.ones(1)))
+        far = graph.add("Add", far, excess)
+        share = found[self._shares] if self._counts[0].singles else graph.constant(np.ones(1))
+        return graph.add("Exp", graph.add("Sub", share, far))
 
 
 def _combinations(counts: GroupCounts, categories: int) -> tuple[Integers, Integers]:
@@ -123,17 +125,19 @@ def _digit_sizes(counts: GroupCounts) -> tuple[int, int, int, int]:
     return (ids + 1, ids * (ids - 1) // 2 + 1, ids + 1, len(counts.pairs) + 1)
 
 
-def _digits(counts: Sequence[GroupCounts]) -> list[Integers]:
-    """Return what each id adds to the case, [V + 1, S]; the first also that all pairs are new."""
+def _digits(counts: Sequence[GroupCounts]) -> list[Floats]:
+    """Return what each group adds to the case, [cells, S] each."""
     first = counts[0]
     _, whichs, fews, pairs = _digit_sizes(first)
     by_few, by_which, by_missing = pairs, pairs * fews, pairs * fews * whichs
     found = []
-    for place, g in enumerate(first.singles):
+    for g in range(len(first.names)):
         rows = np.column_stack([own.counts[g] for own in counts])
-        added = (rows == 0) * (by_missing + place * by_which) + (rows < FEW_SHOT_ROWS) * by_few
-        found.append(added.astype(np.int64))
-    found[0] += len(first.pairs)
+        if g in first.singles:
+            unseen = by_missing + first.singles.index(g) * by_which
+            found.append((rows == 0) * unseen + (rows < FEW_SHOT_ROWS) * float(by_few))
+        else:
+            found.append((rows == 0) * 1.0)
     return found
 
 
@@ -155,12 +159,5 @@ def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, stand
     nearest = graph.add("ReduceMin", gap, last, keepdims=int(single))
     own = graph.add("ReduceSumSquare", standard, graph.constant(np.array([1], np.int64)))
     nearest = graph.add("Add", nearest, own)
-    root = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(np.zeros(1))))
+    root = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(np.array([NEAREST]))))
     return graph.add("Div", root, graph.constant(np.array([place.reach for place in places])))
-
-
-def steps_to_onnx(graph: GraphBuilder, distance: str) -> str:
-    """Add distances as `scale_features` counts them; double [n, S]."""
-    near = graph.add("Min", distance, graph.constant(np.array([FARTHEST])))
-    steps = graph.add("Mul", near, graph.constant(np.array([DISTANCE_STEPS])))
-    return graph.add("Floor", graph.add("Add", steps, graph.constant(np.array([0.5]))))
