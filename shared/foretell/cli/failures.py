@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from foretell.errors import Cancelled, ForetellError, InvalidInput, Unavailable
+from foretell.errors import Cancelled, ForetellError, InvalidInput, Unauthenticated, Unavailable
 
 LONGEST_VALUE = 200
 USAGE, FAILED, CANCELLED = 2, 1, 130
@@ -62,6 +62,8 @@ def _foretell(error: ForetellError) -> str:
     line = one_line(error.message)
     if isinstance(error, Unavailable) and getattr(error, "what", "").startswith("the server at "):
         return f"{line}; `foretell up` starts a server, --address names another one"
+    if isinstance(error, Unauthenticated):
+        return f"{line}; --token-file names the file that has it"
     if isinstance(error, InvalidInput) and len(error.violations) == 1:
         # Over gRPC the value travels beside the message; on one line it has to be in it.
         value = one_line(error.violations[0].value)

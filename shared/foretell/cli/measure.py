@@ -35,7 +35,7 @@ def measure() -> None:
 @click.option("--parallel", default=1, show_default=True, help="Runs at a time; above 1 is noisy.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a run is ended.")
 @click.option("--longest", default=1.0, show_default=True, help="Seconds of the longest runs.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the choice of arguments.")
 @click.option("--force", is_flag=True, help="Replace measurements that are there already.")
 @json_option
 def wasm(

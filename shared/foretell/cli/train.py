@@ -155,6 +155,8 @@ def _train(
             first = f", the first because: {report.rejected[0]}" if report.rejected else ""
             why = f"none of {report.rows} rows can be trained on{first}"
             raise InvalidInput([Violation("data", "", why)], why)
+        # A registry that cannot be written is said before the fit, not after it.
+        place.root.mkdir(parents=True, exist_ok=True)
         folder = Path(scratch) / "bundle"
         trial = _trial(schema, snapshot, tables, place, Path(scratch)) if how.gate else None
         if trial is not None:

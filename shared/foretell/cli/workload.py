@@ -160,6 +160,8 @@ def init(
     from foretell_trainer.readers import read_table
 
     found = read_table(table)
+    # Before anything is guessed: rows that cannot be read may be why nothing can.
+    output.print_rejections(found.rejected, quiet=as_json)
     wanted = _metrics(metrics, list(found.columns))
     text = guess_schema(name, found.columns, wanted, not_known)
     target = out or Path(f"{name}.yaml")
@@ -177,7 +179,6 @@ def init(
         told = {"workload": name, "file": target, "features": features, "guesses": guesses}
         output.print_json(told)
         return
-    output.print_rejections(found.rejected)
     click.echo(f"wrote {target}, which predicts {', '.join(wanted)} from {', '.join(features)}")
     click.echo("--leave-out a COLUMN that nobody knows before the work runs")
     click.echo(f"look at its {guesses} guesses, then:")
