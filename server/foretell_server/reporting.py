@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from foretell.errors import InvalidInput, NotFound, Violation
 from foretell.observation import Observation, ObservationChecker
@@ -27,6 +27,8 @@ class Recalled:
     features: Mapping[str, Any]
     bundle_version: str
 
+
+_MANY = TypeAdapter(list[Observation])
 
 Recall = Callable[[str, str], Recalled | None]
 """Returns what a workload's prediction was asked with, by its id; None if unknown."""
@@ -65,7 +67,7 @@ class Reporter:
             message = f"{count} are more than the {self._max_rows} that one call may have"
             raise InvalidInput([Violation("observations", str(count), message)])
         observations = [self._filled(observation) for observation in observations]
-        verdicts = [self._verdict(observation) for observation in observations]
+        verdicts = self._verdicts(observations)
         by_workload: dict[str, list[ObservationJson]] = {}
         for observation in observations:
             by_workload.setdefault(str(observation["workload"]), []).append(observation)
@@ -86,17 +88,33 @@ class Reporter:
         features = observation["features"] or found.features
         return {**observation, "features": features, "answered_by": found.bundle_version}
 
+    def _verdicts(self, observations: Sequence[ObservationJson]) -> list[Verdict]:
+        """Return what is wrong with each; all are read at once, and one by one if any is not."""
+        try:
+            read = _MANY.validate_python(observations)
+        except ValidationError:
+            return [self._verdict(observation) for observation in observations]
+        return [self._checked(observation) for observation in read]
+
     def _verdict(self, observation: ObservationJson) -> Verdict:
         name = str(observation["id"])
         checker = self._checker(str(observation["workload"]))
         if isinstance(checker, Violation):
             return Verdict(name, (checker,))
         try:
-            found = checker.check(Observation.model_validate(observation))
-            return Verdict(name, tuple(replace(v, field=_public(v.field)) for v in found))
+            return self._checked(Observation.model_validate(observation))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False)
             return Verdict(name, tuple(map(_violation, faults)))
+
+    def _checked(self, observation: Observation) -> Verdict:
+        checker = self._checker(observation.workload)
+        if isinstance(checker, Violation):
+            return Verdict(observation.id, (checker,))
+        found = checker.check(observation)
+        if not found:
+            return Verdict(observation.id)
+        return Verdict(observation.id, tuple(replace(v, field=_public(v.field)) for v in found))
 
     def _checker(self, workload: str) -> ObservationChecker | Violation:
         """Return what checks a workload's observations, or why there is nothing."""

@@ -20,26 +20,16 @@ _MANY = TypeAdapter(list[Observation])
 def check_messages(schema: Schema, observations: Sequence[object]) -> Batch:
     """Check the observations of one message, in their JSON form, against the schema."""
     checker = ObservationChecker(schema)
-    builder = BatchBuilder(schema.workload, Identities(schema).complaint)
     rejected: list[RejectedRow] = []
+    accepted: list[Observation] = []
     for raw, parsed in zip(observations, _parse(observations), strict=True):
         why = parsed if isinstance(parsed, str) else _violations(checker, parsed)
         if isinstance(parsed, str) or why:
             rejected.append(_rejection(raw, why))
-            continue
-        builder.add(
-            parsed.id,
-            parsed.time,
-            {name: value for name, value in parsed.features.items() if value is not None},
-            parsed.metrics,
-            parsed.lower_bounds,
-            source=parsed.source,
-            tag=parsed.tag,
-            outcome=parsed.outcome,
-            simulated=parsed.simulated,
-            prediction_id=parsed.prediction_id,
-            answered_by=parsed.answered_by,
-        )
+        else:
+            accepted.append(parsed)
+    builder = BatchBuilder(schema.workload, Identities(schema).complaint if schema.links else None)
+    builder.extend(accepted)
     return builder.build(rejected)
 
 
@@ -73,7 +63,8 @@ def _parse_one(raw: object) -> Observation | str:
 
 
 def _violations(checker: ObservationChecker, observation: Observation) -> str:
-    return "; ".join(map(str, checker.check(observation)))
+    found = checker.check(observation)
+    return "; ".join(map(str, found)) if found else ""
 
 
 def _rejection(raw: object, reason: str) -> RejectedRow:
