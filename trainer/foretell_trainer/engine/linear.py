@@ -23,6 +23,9 @@ _NUMBER_PENALTY = 1.0
 _EFFECT_PENALTY = 1.0
 _SLOPE_PENALTY = 3.0
 _DENSE_LIMIT = 5000
+_KNOWN = 1e-6
+"""The effect of a muted value that has rows: nothing to the base, and a mark to the trees."""
+
 _OUTLIER = 4.0
 """Residuals beyond this many robust deviations weigh less (Huber's weights)."""
 
@@ -44,7 +47,9 @@ class Layout:
     strength: float = 1.0
     """What all penalties are multiplied with; few rows that follow a law closely want little."""
     muted: tuple[int, ...] = ()
-    """The categories without an effect or a slope here: an interaction has their part."""
+    """The categories without an effect or a slope here: an interaction has their part.
+
+    What is left of their effects tells trees whether a value was known."""
     solver: Literal["ridge", "sgd"] = "ridge"
 
     def along(self, inputs: Inputs, number: int, power: int) -> Floats:
@@ -238,6 +243,9 @@ def unpacked(solution: Floats, centre: float, layout: Layout, inputs: Inputs) ->
     intercept, weights, *tables = np.split(solution, np.cumsum(sizes)[:-1])
     with_unknown: list[NDArray[np.float64]] = [np.insert(table, 0, 0.0) for table in tables]
     count = len(layout.sizes)
+    for category in layout.muted:
+        codes = np.unique(inputs.codes[:, category])
+        with_unknown[category][codes[codes >= 0] + 1] = _KNOWN
     return LinearModel(
         layout=layout,
         intercept=float(intercept[0]) + centre,

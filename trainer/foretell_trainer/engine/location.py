@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,10 @@ _PATIENCE = 100
 _GOOD_ENOUGH = 1.005
 _MASKED_SHARE = 0.3
 """The share of rows that the trees see a second time as if one of their ids were unknown."""
+
+_LEAST_DRAWN = 0.1
+_OUTLIER = 12.0
+"""Trees learn from residuals as if none were beyond this many times the median one."""
 
 _FEWEST_ROWS = 20
 """With fewer rows the base stands alone: trees would learn the noise, or refuse to grow."""
@@ -146,6 +150,30 @@ class TreeRows:
     def take(self, use: Flags | Integers) -> TreeRows:
         """Return some of them."""
         return TreeRows(self.row[use], self.masked[use], self.features[use], self.residual[use])
+
+
+def joined(parts: Sequence[TreeRows]) -> TreeRows:
+    """Return the rows of all parts as one."""
+    names = ("row", "masked", "features", "residual")
+    return TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+def alike_in_size(kinds: Sequence[TreeRows], rng: np.random.Generator) -> list[TreeRows]:
+    """Return rows of several kinds of folds so that none outweighs the others by its errors.
+
+    Without an id, residuals are several times as large as with it, and squares of them would say
+    where trees split; of such kinds, as many rows are drawn as their errors are smaller in
+    square. Outliers, by the measure of their own kind, are brought nearer.
+    """
+    middles = [float(np.median(np.abs(rows.residual))) for rows in kinds]
+    found = []
+    for rows, middle in zip(kinds, middles, strict=True):
+        share = (min(middles) / max(middle, 1e-12)) ** 2
+        drawn = rng.random(len(rows.row)) < max(share, _LEAST_DRAWN)
+        limit = _OUTLIER * max(middle, 1e-12)
+        near = replace(rows, residual=np.clip(rows.residual, -limit, limit))
+        found.append(near.take(drawn))
+    return found
 
 
 def with_trees(

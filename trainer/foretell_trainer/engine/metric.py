@@ -27,8 +27,10 @@ from foretell_trainer.engine.location import (
     Location,
     Recipe,
     TreeRows,
+    alike_in_size,
     choose_rounds,
     described,
+    joined,
     known_codes,
     with_trees,
 )
@@ -45,7 +47,7 @@ _FEWEST_STEPS = 3
 _FEWEST_FOR_PARTS = 100
 _SCALE_ROWS = 25_000
 _SCALE_FOLDS = 4
-_TREE_ROWS = 25_000
+_TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _LARGE = 100_000
@@ -327,13 +329,18 @@ class MetricFit:
         # Of few ids, the residual of one that was left out says nothing of the next new one.
         many = (-1, *self.training.maskable)
         kinds = [not kind.few and kind.member in many for kind in self.kinds]
-        parts = [left.rows for left in self._left_out if kinds[left.kind]]
-        names = ("row", "masked", "features", "residual")
-        joined = TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
-        if len(joined.row) <= _TREE_ROWS:
-            return joined
+        parts: dict[int, list[TreeRows]] = {}
+        for left in self._left_out:
+            if kinds[left.kind]:
+                parts.setdefault(left.kind, []).append(left.rows)
+        of_kinds = [joined(found) for found in parts.values()]
+        if len(self.rows) >= FEW_ROWS:
+            of_kinds = alike_in_size(of_kinds, np.random.default_rng(self.settings.seed))
+        rows = joined(of_kinds)
+        if len(rows.row) <= _TREE_ROWS:
+            return rows
         rng = np.random.default_rng(self.settings.seed)
-        return joined.take(np.sort(rng.permutation(len(joined.row))[:_TREE_ROWS]))
+        return rows.take(np.sort(rng.permutation(len(rows.row))[:_TREE_ROWS]))
 
     def _with_trees(self, bare: Location, kept: Flags, settings: TreeSettings) -> Location:
         """Grow the trees of a location that was fitted to the kept rows."""

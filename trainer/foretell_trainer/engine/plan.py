@@ -39,6 +39,8 @@ SAME_NUMBER = 1e-6
 
 # Shares of the variance. What is known of the covariance before any data, for subjects ...
 _ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.3, 0.6, 0.2, 1.0
+_KIN, _KIN_REACH = 1.0, 0.3
+"""Of subjects near each other in their numbers: to exp(-mean square / reach)."""
 # ... and for settings: alike by any category, by numbers, and by all of them together.
 _EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 1.0
 _REACH = 2.0
@@ -119,6 +121,25 @@ class Plan:
     def tables(self, inputs: Inputs) -> Integers:
         """Return the codes of the subject and of what it shares, [n, 1 + shared]."""
         return inputs.codes[:, [self.subject, *self.shared]]
+
+    def kinship(self, subjects: Inputs) -> Floats | None:
+        """Return the covariance of the subject's known values that only near ones share, [V, V].
+
+        None where subjects have no numbers. Waves, which are for new subjects too, are too few to
+        say who is near; where subjects are few, this says it of each two of them.
+        """
+        codes = subjects.codes[:, self.subject]
+        known, first = np.unique(codes, return_index=True)
+        known, first = known[known >= 0], first[known >= 0]
+        if not len(self.subject_numbers):
+            return None
+        numbers = subjects.standard[first][:, self.subject_numbers]
+        squares = (numbers**2).sum(axis=1)
+        gaps = np.maximum(squares[:, None] + squares - 2 * numbers @ numbers.T, 0.0)
+        found = np.zeros((self.sizes[0], self.sizes[0]))
+        near = np.exp(-gaps / (_KIN_REACH * numbers.shape[1]))
+        found[np.ix_(known, known)] = _KIN / self._total * near
+        return found
 
     def likeness(self, inputs: Inputs) -> Floats:
         """Return the covariance of each row's setting with each known one, [n, S]."""

@@ -38,6 +38,8 @@ class Cells:
     """[U, U], where that is the shorter way."""
     likeness: Singles
     """[S, S]"""
+    kinship: Floats | None = None
+    """[V, V]: of the subject's known values, where there are few; part of the covariance."""
 
     @classmethod
     def of(cls, plan: Plan, inputs: Inputs) -> Cells:
@@ -56,12 +58,18 @@ class Cells:
             parts.append(scipy.sparse.csr_matrix((values, (known, codes[known])), shape))
         tables = scipy.sparse.hstack(parts, format="csr")
         short = len(few) <= _FEW_SUBJECTS
+        kinship = plan.kinship(few) if short else None
         covariance = dense @ dense.T + (tables @ tables.T).toarray() if short else None
+        if covariance is not None and kinship is not None:
+            subjects = few.codes[:, plan.subject]
+            known = np.flatnonzero(subjects >= 0)
+            own = subjects[known]
+            covariance[np.ix_(known, known)] += kinship[np.ix_(own, own)]
         # The solution is wanted to a few thousandths, for which single precision is enough.
         likeness = plan.own_likeness.astype(np.float32)
         singles, tables = dense.astype(np.float32), tables.astype(np.float32)
         near = None if covariance is None else covariance.astype(np.float32)
-        return cls(plan, cell, singles, tables, near, likeness)
+        return cls(plan, cell, singles, tables, near, likeness, kinship)
 
     def solve(
         self,
@@ -101,6 +109,8 @@ class Cells:
     def _likely(self, noise: Floats) -> _Likely:
         """Return the preconditioner: subjects each for itself, and what is smooth over them."""
         own = np.asarray(self.tables.multiply(self.tables).sum(axis=1), dtype=np.float32).ravel()
+        if self.kinship is not None:
+            own += np.float32(self.kinship.diagonal().max())
         subject, setting = np.divmod(self.cell, len(self.likeness))
         order = np.argsort(subject, kind="stable")
         ranks = np.empty(len(order), np.int64)
@@ -152,7 +162,11 @@ class Cells:
         weights = np.sqrt(self.plan.dense_priors)[:, None] * (self.dense.T @ sums)
         priors = zip(self.plan.sizes, self.plan.table_priors, strict=True)
         roots = np.sqrt(np.concatenate([np.full(size, prior) for size, prior in priors]))
-        tables = np.split(roots[:, None] * (self.tables.T @ sums), np.cumsum(self.plan.sizes)[:-1])
+        by_value = self.tables.T @ sums
+        tables = np.split(roots[:, None] * by_value, np.cumsum(self.plan.sizes)[:-1])
+        if self.kinship is not None:
+            size = self.plan.sizes[0]
+            tables[0] = tables[0] + self.kinship @ (by_value[:size] / roots[:size, None])
         return weights, tuple(np.insert(t, 0, 0.0, axis=0) for t in tables)
 
     def _sums(self, values: Floats) -> Singles:
