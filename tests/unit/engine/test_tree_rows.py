@@ -22,9 +22,12 @@ def rows(spread: float, count: int = 4000) -> TreeRows:
     return TreeRows(np.arange(count), np.zeros(count, bool), np.zeros((count, 1), "f4"), residual)
 
 
-def test_kinds_that_err_more_count_by_their_squares() -> None:
-    """Of a kind with twice the errors a quarter of the rows is drawn, and of all never too few."""
-    few, half, warm = alike_in_size([rows(1.0), rows(0.2), rows(0.1)], np.random.default_rng(0))
+def test_cold_kinds_count_by_the_squares_of_their_errors() -> None:
+    """Of a cold kind with twice the errors a quarter is drawn, and of none too few."""
+    kinds = [rows(1.0), rows(0.2), rows(0.1), rows(0.05)]
+    cold = [True, True, False, False]
+    few, half, warm, warmer = alike_in_size(kinds, cold, np.random.default_rng(0))
+    assert len(warmer.row) == 4000
     assert len(warm.row) == 4000
     assert len(half.row) == pytest.approx(1000, rel=0.15)
     assert len(few.row) == pytest.approx(400, rel=0.2)
@@ -35,7 +38,7 @@ def test_outliers_are_brought_nearer_for_the_trees() -> None:
     """A residual a hundred times the median is learned from as one that is a dozen times it."""
     wild = rows(0.1)
     wild.residual[7] = 50.0
-    (tamed,) = alike_in_size([wild], np.random.default_rng(0))
+    (tamed,) = alike_in_size([wild], [False], np.random.default_rng(0))
     assert tamed.residual[7] == pytest.approx(12 * np.median(np.abs(wild.residual)))
     others = np.arange(4000) != 7
     np.testing.assert_array_equal(tamed.residual[others], wild.residual[others])

@@ -158,17 +158,20 @@ def joined(parts: Sequence[TreeRows]) -> TreeRows:
     return TreeRows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def alike_in_size(kinds: Sequence[TreeRows], rng: np.random.Generator) -> list[TreeRows]:
+def alike_in_size(
+    kinds: Sequence[TreeRows], cold: Sequence[bool], rng: np.random.Generator
+) -> list[TreeRows]:
     """Return rows of several kinds of folds so that none outweighs the others by its errors.
 
     Without an id, residuals are several times as large as with it, and squares of them would say
-    where trees split; of such kinds, as many rows are drawn as their errors are smaller in
-    square. Outliers, by the measure of their own kind, are brought nearer.
+    where trees split; of such kinds, the cold ones, fewer are drawn the larger the squares of
+    their errors are. Outliers, by the measure of their own kind, are brought nearer.
     """
     middles = [float(np.median(np.abs(rows.residual))) for rows in kinds]
+    warm = max((m for m, without in zip(middles, cold, strict=True) if not without), default=0.0)
     found = []
-    for rows, middle in zip(kinds, middles, strict=True):
-        share = (min(middles) / max(middle, 1e-12)) ** 2
+    for rows, middle, without in zip(kinds, middles, cold, strict=True):
+        share = (warm / max(middle, 1e-12)) ** 2 if without else 1.0
         drawn = rng.random(len(rows.row)) < max(share, _LEAST_DRAWN)
         limit = _OUTLIER * max(middle, 1e-12)
         near = replace(rows, residual=np.clip(rows.residual, -limit, limit))

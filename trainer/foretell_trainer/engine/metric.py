@@ -335,7 +335,9 @@ class MetricFit:
                 parts.setdefault(left.kind, []).append(left.rows)
         of_kinds = [joined(found) for found in parts.values()]
         if len(self.rows) >= FEW_ROWS:
-            of_kinds = alike_in_size(of_kinds, np.random.default_rng(self.settings.seed))
+            cold = [self.kinds[kind].member >= 0 for kind in parts]
+            rng = np.random.default_rng(self.settings.seed)
+            of_kinds = alike_in_size(of_kinds, cold, rng)
         rows = joined(of_kinds)
         if len(rows.row) <= _TREE_ROWS:
             return rows
