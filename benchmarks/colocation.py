@@ -4,9 +4,12 @@
 
 What is learned (`schemas/wasm_colocation.yaml`): runtimes alone, and slowdowns beside one neighbour
 where the run alone is among what is observed. The runtime beside a neighbour is forecast as the one
-times the other. Two splits: a share of the combinations (workload, neighbour, platform) is seen,
-both runs of one on the same side; or a share of the pairs (workload, platform), so that what is
-held out was seen neither alone nor beside anybody.
+times the other; a run alone that was observed is taken as it was. With --location-only, observed
+runs beside a neighbour tell about the run alone too: divided by their slowdown, they are one.
+
+Two splits: a share of the combinations (workload, neighbour, platform) is seen, both runs of one on
+the same side; or a share of the pairs (workload, platform), so that what is held out was seen
+neither alone nor beside anybody.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +46,7 @@ SEED = 5
 LEVELS = (0.8, 0.9, 0.95)
 FOLDER = "wasm_platforms"
 _AT_ONCE = 2000
+_FORECAST_COUNTS = 0.5
 _CATALOGS = (("workloads", "workloads"), ("neighbours", "workloads"), ("platforms", "platforms"))
 
 
@@ -142,7 +147,8 @@ def main(
     """Print one row for each split."""
     table = Table(title="runtime beside one neighbour, held out")
     for heading in ("observed", "learned from", "predicted", "mean error", "median error",
-                    "80 / 90 / 95 % hold", "slowdown alone: mean error", "fit s"):  # fmt: skip
+                    "alone observed / beside another / neither", "80 / 90 / 95 % hold",
+                    "usual slowdown: mean error", "fit s"):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "observed" else "right")
     runs = load_runs(data)
     for i, split in enumerate(splits(runs, observed)):
@@ -170,6 +176,7 @@ class _Learner:
             kept = np.sort(np.random.default_rng(SEED).permutation(kept)[:rows])
         self._kept = kept
         self._out = np.flatnonzero(~split.observed & runs.beside)
+        self._seen_beside = np.flatnonzero(split.observed & runs.beside)
 
     def measure(self, *, location_only: bool) -> list[str]:
         """Return what the table says of the split."""
@@ -185,6 +192,7 @@ class _Learner:
             str(len(self._out)),
             f"{error.mean():.2%}",
             f"{np.median(error):.2%}",
+            self._by_what_was_seen(error),
             found.held,
             self._usual_slowdown(),
             f"{seconds:.0f}",
@@ -215,17 +223,47 @@ class _Learner:
         alone = np.full(len(self._runs.neighbour), ALONE)
         return self._asked(rows, alone), self._asked(rows, self._runs.neighbour)
 
+    def _by_what_was_seen(self, error: Floats) -> str:
+        """Return the mean errors by what was observed of the same workload on the same platform."""
+        alone = np.isfinite(self._alone[self._out])
+        beside = ~alone & np.isin(self._pairs[self._out], self._pairs[self._seen_beside])
+        parts = (alone, beside, ~alone & ~beside)
+        return " / ".join(f"{error[p].mean():.2%}" if p.any() else "-" for p in parts)
+
+    @cached_property
+    def _pairs(self) -> Integers:
+        return _codes(self._runs.workload, self._runs.platform)
+
     def _located(self, folder: Path) -> Forecast:
         """Return what the locations say, before spread and calibration."""
         columns = read_snapshot(self._snapshot(folder), self._schema)
         encoder, _, training = prepare(self._schema, columns, self._catalogs)
-        total: Floats = np.zeros(len(self._out))
-        for metric, asked in enumerate(self._both(self._out)):
+
+        def read(metric: int, *rows: Integers) -> list[Floats]:
             location, unit = locate(training, metric, self._settings)
-            encoded, _ = encoder.encode_table(asked, named="name")
-            inputs = training.input_map(encoded.numbers, encoded.categories)
-            total += unit * location.predict(inputs)
-        return Forecast(np.exp(total), "-")
+            found = []
+            for asked in (self._both(r)[metric] for r in rows):
+                encoded, _ = encoder.encode_table(asked, named="name")
+                inputs = training.input_map(encoded.numbers, encoded.categories)
+                found.append(np.asarray(unit * location.predict(inputs)))
+            return found
+
+        (forecast,) = read(0, self._out)
+        slower, slower_seen = read(1, self._out, self._seen_beside)
+        alone = self._alone_told(forecast, slower_seen)
+        return Forecast(np.exp(alone + slower), "-")
+
+    def _alone_told(self, forecast: Floats, slower_seen: Floats) -> Floats:
+        """Return the logs of runs alone: as observed, else as forecast and as runs beside tell."""
+        pairs, rows = self._pairs, self._seen_beside
+        told, count = np.zeros(int(pairs.max()) + 1), np.zeros(int(pairs.max()) + 1)
+        np.add.at(told, pairs[rows], np.log(self._runs.runtime[rows]) - slower_seen)
+        np.add.at(count, pairs[rows], 1.0)
+        mine = pairs[self._out]
+        # As if the forecast were half a run: it errs by a little more than one does.
+        blended = (told[mine] + _FORECAST_COUNTS * forecast) / (count[mine] + _FORECAST_COUNTS)
+        observed = np.log(self._alone[self._out])
+        return np.where(np.isfinite(observed), observed, blended)
 
     def _forecast(self, folder: Path) -> Forecast:
         """Return the medians of both factors' product, outcome by outcome, and its intervals."""
@@ -250,6 +288,8 @@ class _Learner:
             encoded, _ = predictor.encoder.encode_table(asked, named="name")
             forecasts = predictor.forecast(encoded).forecasts
             factors.append(strata.outcomes(forecasts, 0.0).metric(metric))
+        alone = self._alone[rows][:, None]
+        factors[0] = np.where(np.isfinite(alone), alone, factors[0])
         ends = [end for level in LEVELS for end in ((1 - level) / 2, (1 + level) / 2)]
         found: Floats = np.quantile(factors[0] * factors[1], [0.5, *ends], axis=1)
         return found

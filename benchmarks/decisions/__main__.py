@@ -106,7 +106,8 @@ def _fields() -> list[str]:
 def _print_limits(console: Console, loaded: Loaded, found: list[Kept]) -> None:
     table = Table(title=f"{loaded.about.name}: limits asked at 0.95")
     for heading in ("requests answered", "broken", "stated", "bounds broken, all candidates",
-                    "objective / best within", "refused", "wrongly"):  # fmt: skip
+                    "objective / best within", "refused", "wrongly",
+                    "where it binds: requests, stated, broken"):  # fmt: skip
         table.add_column(heading, justify="right")
     count = np.array([k.answered for k in found])
 
@@ -114,9 +115,15 @@ def _print_limits(console: Console, loaded: Loaded, found: list[Kept]) -> None:
         values = np.array([getattr(k, name) for k in found])
         return f"{np.average(values, weights=count):.1%}"
 
+    bound = np.array([k.bound for k in found])
+    where = [
+        f"{np.nansum(bound * [getattr(k, name) for k in found]) / max(bound.sum(), 1):.1%}"
+        for name in ("stated_where_bound", "broken_where_bound")
+    ]
     table.add_row(
         str(count.sum()), mean("broken"), mean("stated"), mean("bound_broken"), mean("share"),
         str(sum(k.refused for k in found)), str(sum(k.refused_wrongly for k in found)),
+        ", ".join([str(bound.sum()), *where]),
     )  # fmt: skip
     console.print(table)
 

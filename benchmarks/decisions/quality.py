@@ -12,6 +12,8 @@ from foretell.decide import Decider, Limit, Objective, Recommend, Term
 from foretell_trainer.engine.inputs import Floats
 
 LIMIT_LEVEL = 0.95
+BINDING = 0.02
+"""A limit binds a choice that is said to break it with at least this probability."""
 _ALL = 10_000
 
 
@@ -79,6 +81,13 @@ class Kept:
     """Share of all candidates whose true value is beyond the bound that they were said to need."""
     share: float
     """Mean true objective of the choice over that of the best that truly keeps the limit."""
+    bound: int
+    """Choices that the limit binds. Were bounds chosen because they are too tight, these would
+    break it more often than stated."""
+    stated_where_bound: float
+    """Share of these that was said to break the limit; NaN without any."""
+    broken_where_bound: float
+    """Share of these that broke it."""
 
 
 def kept(decider: Decider, found: Iterable[Case], about: About, seed: int) -> Kept:
@@ -112,12 +121,23 @@ def kept(decider: Decider, found: Iterable[Case], about: About, seed: int) -> Ke
         stated.append(1 - (chosen.limits[0].probability or 0.0))
         best = case.truth[truth <= limit, objective].max()
         shares.append(min(1.0, case.truth[chosen.index, objective] / best))
+    binds = np.array(stated) >= BINDING
     return Kept(
-        len(broken),
-        refused,
-        wrongly,
-        *(float(np.mean(x)) for x in (broken, stated, bounds, shares)),
+        answered=len(broken),
+        refused=refused,
+        refused_wrongly=wrongly,
+        broken=float(np.mean(broken)),
+        stated=float(np.mean(stated)),
+        bound_broken=float(np.mean(bounds)),
+        share=float(np.mean(shares)),
+        bound=int(binds.sum()),
+        stated_where_bound=_mean(np.array(stated)[binds]),
+        broken_where_bound=_mean(np.array(broken)[binds]),
     )
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def reliability(choices_: Choices, edges: Mapping[str, tuple[float, float]]) -> list[list[str]]:

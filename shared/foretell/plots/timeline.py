@@ -26,6 +26,9 @@ from foretell.plots.style import (
 
 MOST_LANES = 80
 
+_ROOM_FOR_WORDS = 1.12
+"""How much longer than what it shows an axis is, for what is written behind the last bar."""
+
 
 def placement_figure(placement: Placement, title: str) -> Figure:
     """Return the timeline of a placement, and the memory of its nodes if that is packed.
@@ -71,6 +74,9 @@ def sharing_figure(sharing: Sharing, title: str) -> Figure:
         )[:, 0]
         for axes, strategy in zip(panels, sharing.strategies, strict=True):
             _strategy(axes, strategy, sharing.memory_unit)
+        # The panels share their axis, which has to reach as far as the longest of them.
+        last = max(max(s.makespan_upper_s, *_ends(s)) for s in sharing.strategies)
+        panels[-1].set_xlim(0, _ROOM_FOR_WORDS * last)
         panels[-1].set_xlabel(
             "seconds from now, expected; grey: when all is done, 80 % of outcomes"
         )
@@ -91,14 +97,16 @@ def _strategy(axes: Axes, strategy: Strategy, memory_unit: str) -> None:
                  lw=0, zorder=0)  # fmt: skip
     axes.set_yticks(range(len(strategy.timeline)), [part.item for part in strategy.timeline])
     axes.set_ylim(len(strategy.timeline) - 0.4, -0.6)
-    axes.set_xlim(0, None)
-    axes.margins(x=0.12)
     axes.tick_params(axis="y", length=0)
     memory = ""
     if strategy.memory_needed is not None:
         memory = f", memory {short(strategy.memory_needed)} {memory_unit}"
     state = "" if strategy.feasible else " (not feasible)"
     axes.set_title(f"{strategy.name}{state}: {short(strategy.makespan_s)} s{memory}", fontsize=10)
+
+
+def _ends(strategy: Strategy) -> list[float]:
+    return [part.end_s for part in strategy.timeline]
 
 
 def _lanes(placement: Placement) -> list[tuple[int, list[Assigned]]]:

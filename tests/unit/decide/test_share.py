@@ -14,6 +14,7 @@ from foretell.decide import Decider, Item, Limit, Share, Sharing, Strategy
 from foretell.decide.sharing.strategies import _together
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
+from foretell.plots import sharing_figure
 from tests.lab import OWN_SLOWDOWN, SLOWDOWN, lab_predictor, with_slowdown
 
 ITEM: dict[str, Value] = {"hardware": "fast", "batch_size": 1.0}
@@ -48,6 +49,13 @@ def test_times_do_not_hang_on_the_risk_of_the_memory(decider: Decider) -> None:
     assert timid.memory_needed is not None
     assert daring.memory_needed is not None
     assert timid.memory_needed > daring.memory_needed
+
+
+def test_a_picture_shows_every_strategy_to_its_end(decider: Decider) -> None:
+    """The axis reaches beyond the last item of the slowest strategy."""
+    answer = ask(decider, 300.0, 100.0, slowdown=1.1)
+    last = max(part.end_s for one in answer.strategies for part in one.timeline)
+    assert all(axes.get_xlim()[1] > last for axes in sharing_figure(answer, "a device").axes)
 
 
 def test_at_once_takes_the_sum_of_the_memory_and_slows_all_down(decider: Decider) -> None:
