@@ -3,7 +3,7 @@
 Schedulers ask about the same functions and nodes with other sizes. Such a request has the bytes
 of one that was parsed before but for its numbers, eight bytes each, at the same places. All that
 was read and encoded then holds for it, too, and is not done again: its numbers are checked and put
-into a copy of the row. That takes a fifth of the time.
+into a copy of the row. That takes half of the time.
 """
 
 from __future__ import annotations

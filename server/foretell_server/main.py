@@ -27,8 +27,8 @@ _YOUNG_OBJECTS = 10_000
 GRPC_EXPERIMENTS = "-event_engine_listener"
 """Sockets are read and written by the thread that waits for them, not by one of a pool.
 
-A call then goes through one thread less, which saves a sixth of its processor time, and a third
-of a message's on a stream.
+A call then goes through one thread less. A handler that does nothing costs a sixth less of the
+processor that way, and a third less for each message on a stream.
 """
 
 
