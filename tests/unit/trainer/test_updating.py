@@ -194,3 +194,41 @@ def test_an_update_stops_when_asked(updated: Updated, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         update_bundle(SCHEMA, snapshot, (), out, base, settings, should_stop=lambda: True)
     assert not out.exists()
+
+
+def paired(models: range, seed: int) -> Workload:
+    """Return three runs of each model on each hardware; some models like fast hardware more."""
+    rng = np.random.default_rng(seed)
+    model, hardware, _ = (
+        axis.ravel() for axis in np.meshgrid(models, range(6), range(3), indexing="ij")
+    )
+    logs = 0.1 * model - (1 + 0.2 * (model % 5)) * np.linspace(-1, 1, 6)[hardware]
+    features = {"model": [f"m{m}" for m in model], "hardware": [f"h{h}" for h in hardware]}
+    seconds = np.exp(logs + rng.normal(0, 0.02, len(logs)))
+    return Workload(PAIRS, features, seconds[:, None])
+
+
+PAIRS = Schema(
+    workload="pairs",
+    title="Models on hardware",
+    features=(
+        Feature(name="model", kind="category"),
+        Feature(name="hardware", kind="category"),
+    ),
+    metrics=(Metric(name="seconds", unit="s", scale="log"),),
+    groups=(("model",), ("hardware",), ("model", "hardware")),
+)
+
+
+def test_interactions_are_kept(tmp_path: Path) -> None:
+    """What a bundle knows of pairs is in its update too, and has room for a model that is new."""
+    old, new = paired(range(25), 1), paired(range(25, 30), 2)
+    old.train(tmp_path / "old", QUICK)
+    rows = together(old, new)
+    base = Base(tmp_path / "old" / "bundle", np.arange(len(rows)) >= len(old))
+    out = tmp_path / "updated"
+    manifest = update_bundle(PAIRS, rows.snapshot(tmp_path / "all"), (), out, base, QUICK)
+    state = unpack(read_file(out, manifest, STATE_FILE), manifest.version)
+    assert state.metrics[0].location.interaction is not None
+    assert errors(out, old)[0] < errors(base.folder, old)[0] + 0.05
+    assert errors(out, new)[0] < errors(base.folder, new)[0] / 2
