@@ -130,12 +130,13 @@ def test_any_bytes_can_be_looked_at(raw: bytes) -> None:
 def test_so_many_forms_are_remembered_at_most(bundle: LiveBundle) -> None:
     """New forms are learnt while they recur, now and then otherwise, and never without end."""
     forms = KnownForms()
-    for i in range(MOST_FORMS + 1000):
-        raw = request({"kind": f"kind {i:06}", "size": 1.0})
-        learn(forms, bundle, raw)
-    assert 1024 < len(forms) < 1200
-    learnt = request({"kind": "kind 000000", "size": 2.0})
-    for i in range(2 * MOST_FORMS):
-        assert forms.read(learnt) is not None or len(forms) < 2000
-        learn(forms, bundle, request({"kind": f"{i:07}", "size": 1.0}))
+    answer = RowAnswer(bundle.plan(DEFAULT_OPTIONS), bundle.predictor)
+    row = bundle.predictor.encoder.encode_row({"kind": "big", "size": 1.0})
+    known = request({"kind": "kind 000000", "size": 1.0})
+    for i in range(2000):
+        forms.learn(known.replace(b"000000", b"%06d" % i), bundle, answer, row)
+    assert 1024 < len(forms) < 1100
+    for i in range(MOST_FORMS):
+        assert forms.read(known) is not None or len(forms) < 1100
+        forms.learn(known.replace(b"000000", b"x%05d" % i), bundle, answer, row)
         assert len(forms) <= MOST_FORMS
