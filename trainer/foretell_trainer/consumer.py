@@ -26,7 +26,7 @@ from foretell_trainer.transport import poison_key
 _log = get_logger(__name__)
 
 
-class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Keeps the roll while the consumer is connected, and sends poison to be buried."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -70,7 +70,7 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]
             _log.warning("no beat", error=str(error))
 
 
-class Consumer(CeleryConsumer):  # type: ignore[misc]
+class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
     """Celery's consumer, which keeps what it cannot use."""
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:

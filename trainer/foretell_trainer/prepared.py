@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foretell.catalog import CatalogTable
-from foretell.encoding import Encoded, Encoder, Vocabulary, build_vocabulary
+from foretell.encoding import Encoded, Encoder, Vocabulary
 from foretell.schema import Schema
+from foretell.table_columns import build_vocabulary
 from foretell_trainer.engine.censored import with_censored
 from foretell_trainer.engine.inputs import InputMap, fit_inputs
 from foretell_trainer.engine.linear import fit_layout

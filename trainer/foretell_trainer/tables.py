@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from foretell.columns import Column, category_column
-from foretell.encoding import Encoder, Rejection, columns_by_name, metric_values
+from foretell.encoding import Encoder
 from foretell.errors import InvalidInput, Violation
 from foretell.observation import Outcome
 from foretell.parsing import Value, parse_flag, shown
 from foretell.schema import Schema
+from foretell.table_columns import Rejection, columns_by_name, metric_values
 from foretell_trainer.anomalies.identities import Identities
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 from foretell_trainer.readers import Table

@@ -150,11 +150,11 @@ class Resources:
 def register_tasks(app: Celery, resources: Resources) -> None:
     """Add the tasks to a Celery application."""
 
-    @app.task(name=INGEST_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    @app.task(name=INGEST_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]  # Celery has no types
     def ingest(*_args: Any, workload: Any = "", observations: Any = (), **_more: Any) -> None:
         _or_give_back(lambda: _ingest(resources, workload, observations))
 
-    @app.task(name=DECIDE_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    @app.task(name=DECIDE_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]  # Celery has no types
     def decide_anomalies(
         *_args: Any,
         workload: Any = "",
@@ -165,11 +165,11 @@ def register_tasks(app: Celery, resources: Resources) -> None:
         ids = list(map(str, observation_ids))
         _or_give_back(lambda: _decide(resources, str(workload), ids, decision))
 
-    @app.task(name=BURY_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]
+    @app.task(name=BURY_TASK, soft_time_limit=INGEST_LIMIT_S)  # type: ignore[untyped-decorator]  # Celery has no types
     def bury(queue: str) -> None:
         _or_give_back(lambda: resources.intake.bury(resources.client, queue))
 
-    @app.task(name=TRAIN_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+    @app.task(name=TRAIN_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]  # Celery has no types
     def train(
         self: Any, *_args: Any, job_id: Any = "", workload: Any = "", spec: Any = None, **_more: Any
     ) -> None:
@@ -180,7 +180,7 @@ def register_tasks(app: Celery, resources: Resources) -> None:
             # To the end of the queue: other workloads do not wait behind this one.
             raise self.retry(exc=busy, countdown=PAUSE_S) from busy
 
-    @app.task(name=TRIAL_TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=TRIAL_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
     def trial(
         *_args: Any,
         search: Any = "",

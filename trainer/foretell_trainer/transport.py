@@ -59,7 +59,7 @@ def transport_options(worker: str) -> dict[str, Any]:
     }
 
 
-class QoS(redis.QoS):  # type: ignore[misc]
+class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     """Writes a message down as unacknowledged and off the `taken` list in one transaction."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -96,7 +96,7 @@ def _ending_when_lost(channel: Any) -> Iterator[None]:
         raise
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
     """Takes messages of one queue with BLMOVE."""
 
     QoS = QoS
@@ -147,7 +147,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         self.connection._deliver(message, queue)
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):  # type: ignore[misc]  # kombu has no types
     """The Redis transport with the channel above."""
 
     Channel = Channel

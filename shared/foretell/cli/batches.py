@@ -71,7 +71,7 @@ def _naming(
 
 def _number(field: str, cell: object) -> float:
     try:
-        return float(cell)  # type: ignore[arg-type]
+        return float(cell)  # type: ignore[arg-type]  # TypeError is an answer
     except (TypeError, ValueError):
         raise InvalidInput([Violation(field, str(cell), f"{cell!r} is not a number")]) from None
 

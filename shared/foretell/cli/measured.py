@@ -47,7 +47,8 @@ def read_measured(predictor: Predictor, files: Sequence[Path]) -> MeasuredRows:
     """
     import numpy as np
 
-    from foretell.encoding import Encoded, metric_values
+    from foretell.encoding import Encoded
+    from foretell.table_columns import metric_values
 
     table = read_tables(files)
     warn_of_absent(absent_columns(predictor.schema, table.columns))

@@ -46,7 +46,7 @@ def read_tables(files: Sequence[Path]) -> Table:
 
 def absent_columns(schema: Schema, columns: Columns) -> list[str]:
     """Return the columns of the schema's features that a table does not have."""
-    from foretell.encoding import columns_by_name
+    from foretell.table_columns import columns_by_name
 
     found = columns_by_name(schema, columns)
     return [

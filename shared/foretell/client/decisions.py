@@ -49,7 +49,7 @@ class Decisions:
     _stubs: Stubs
 
     def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     def recommend(
         self,
@@ -162,10 +162,10 @@ class AsyncDecisions:
 
     @property
     def _decisions(self) -> Any:  # noqa: ANN401 -- gRPC's stubs have no types
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     async def recommend(
         self,

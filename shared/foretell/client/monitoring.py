@@ -56,10 +56,10 @@ class Monitoring:
     _stubs: Stubs
 
     def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     def _pages(self, method: Any, request: Any, timeout: float | None) -> Iterator[Any]:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     def anomalies(self, workload: str, *, timeout: float | None = None) -> list[Anomaly]:
         """Return the observations that cannot be and wait for somebody to look, newest first."""
@@ -135,13 +135,13 @@ class AsyncMonitoring:
 
     @property
     def _monitoring(self) -> Any:  # noqa: ANN401 -- gRPC's stubs have no types
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     def _pages(self, method: Any, request: Any, timeout: float | None) -> AsyncIterator[Any]:  # noqa: ANN401
-        raise NotImplementedError
+        raise NotImplementedError  # the client that this is mixed into has it
 
     async def anomalies(self, workload: str, *, timeout: float | None = None) -> list[Anomaly]:
         """Return the observations that cannot be and wait for somebody to look, newest first."""

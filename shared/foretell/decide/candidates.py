@@ -178,7 +178,7 @@ def _front(question: Recommend, quantities: Quantities, note: Violations) -> tup
         field = f"pareto[{i}]"
         if name in question.pareto[:i]:
             note.add(field, name, f"{name!r} is listed twice")
-        quantity = note.trying(lambda name=name, field=field: quantities.resolve(name, field))  # type: ignore[misc]
+        quantity = note.trying(lambda name=name, field=field: quantities.resolve(name, field))  # type: ignore[misc]  # its defaults have types
         if quantity is not None:
             found.append(quantity)
     return tuple(found)

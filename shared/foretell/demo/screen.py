@@ -36,7 +36,7 @@ class Step:
 
     def show(self, done: float, total: float, note: str = "") -> None:
         """Move the bar."""
-        self.progress.update(self.task, completed=done, total=total, note=note)  # type: ignore[arg-type]
+        self.progress.update(self.task, completed=done, total=total, note=note)  # type: ignore[arg-type]  # an int, not the NewType
 
     def say(self, text: str) -> None:
         """Add to what is printed when the step is done."""

@@ -81,7 +81,7 @@ def test_beyond_loopback_admin_calls_need_a_token_to_exist(start_server: StartSe
 def settings(folder: Path, **changes: object) -> Settings:
     """Return settings with an empty registry."""
     given = {"registry": folder / "registry", "port": 0, "broker_url": NO_BROKER, **changes}
-    return Settings(**given)  # type: ignore[arg-type]
+    return Settings(**given)  # type: ignore[arg-type]  # pydantic reads texts
 
 
 def try_to_serve(chosen: Settings) -> None:

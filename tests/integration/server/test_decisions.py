@@ -391,7 +391,7 @@ def test_values_that_cannot_be_sent_are_named(client: Client) -> None:
     with pytest.raises(InvalidInput, match="exactly one is needed"):
         client.recommend("lab", BATCH, "latency_ms", limits=[Limit("power_w")])
     with pytest.raises(TypeError):
-        client.recommend("lab", BATCH, "latency_ms", canditates=["fast"])  # type: ignore[call-arg]
+        client.recommend("lab", BATCH, "latency_ms", canditates=["fast"])  # type: ignore[call-arg]  # the mistake that is tested
 
 
 def test_commands_ask_a_server_the_same(

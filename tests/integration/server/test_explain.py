@@ -46,8 +46,8 @@ def test_a_server_explains_as_its_bundle_does(
     """Both clients get what an explainer of an equal bundle says, but for the version."""
     here = Explainer(lab_predictor(tmp_path_factory.mktemp("same") / "bundle"))
     options = {"metrics": ("latency_ms", "power_w"), "neighbours": 2}
-    expected = here.explain(ASKED, **options)  # type: ignore[arg-type]
-    found = client.explain("lab", ASKED, **options)  # type: ignore[arg-type]
+    expected = here.explain(ASKED, **options)  # type: ignore[arg-type]  # options of several types
+    found = client.explain("lab", ASKED, **options)  # type: ignore[arg-type]  # options of several types
     assert found.metrics == expected.metrics
     assert found.neighbours == expected.neighbours
     assert found.unknown_features == ("hardware",)
@@ -56,7 +56,7 @@ def test_a_server_explains_as_its_bundle_does(
 
     async def again() -> object:
         async with AsyncClient(lab.address, timeout=WAIT_S) as other:
-            return await other.explain("lab", ASKED, **options)  # type: ignore[arg-type]
+            return await other.explain("lab", ASKED, **options)  # type: ignore[arg-type]  # options of several types
 
     assert asyncio.run(again()) == found
 

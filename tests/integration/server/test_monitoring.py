@@ -126,7 +126,7 @@ def test_a_decision_that_says_too_little_is_refused(
 ) -> None:
     """Ids, a resolution and a reason have to be there."""
     with Client(shared_server.address) as client, pytest.raises(InvalidInput, match=field):
-        client.resolve_anomalies("toy", ids, resolution, reason=reason)  # type: ignore[arg-type]
+        client.resolve_anomalies("toy", ids, resolution, reason=reason)  # type: ignore[arg-type]  # parametrised
 
 
 def test_events_stream_from_the_past_into_the_present(client: Client, store: redis.Redis) -> None:
@@ -170,7 +170,7 @@ def test_a_watch_ends_with_its_deadline_and_with_the_broker(shared_server: Runni
         with pytest.raises(InvalidInput, match="last"):
             next(client.events(last=-1))
         with pytest.raises(InvalidInput, match="colour"):
-            next(client.events(kinds=["colour"]))  # type: ignore[list-item]
+            next(client.events(kinds=["colour"]))  # type: ignore[list-item]  # the mistake that is tested
 
 
 def test_an_answer_of_the_past_is_given_again(client: Client, watched: RunningServer) -> None:

@@ -36,7 +36,7 @@ class Served(RunningServer):
     def report(self, name: str, **changes: object) -> None:
         """Report the outcome of such a run of kind `big`."""
         observation = observation_pb2.Observation(
-            **{  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]  # fields of several types
                 "id": name,
                 "workload": self.workload,
                 "observe_time": Timestamp(seconds=1_780_000_000),

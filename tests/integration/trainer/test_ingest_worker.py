@@ -52,7 +52,7 @@ def test_sigkill_in_the_middle_loses_and_doubles_nothing(place: Place) -> None:
             place.send([place.observation(f"{stored}-{number}") for number in range(50)])
             eventually(lambda: place.held_messages() == 1)
             os.kill(victim(running.pid("ingest")), signal.SIGKILL)
-        eventually(lambda stored=stored: len(place.stored_ids()) == stored)  # type: ignore[misc]
+        eventually(lambda stored=stored: len(place.stored_ids()) == stored)  # type: ignore[misc]  # its default has a type
         eventually(place.all_done)
         assert len(set(place.stored_ids())) == len(place.stored_ids()) == stored
 

@@ -108,7 +108,7 @@ class TestPredict:
     def test_unknown_keyword_is_a_type_error(self, client: Client) -> None:
         """A mistyped option is refused, not ignored."""
         with pytest.raises(TypeError, match="'quantile'; one of metrics, quantiles"):
-            client.predict("rules", ITEM, quantile=[0.9])  # type: ignore[call-arg]
+            client.predict("rules", ITEM, quantile=[0.9])  # type: ignore[call-arg]  # the mistake that is tested
 
     def test_printed_answer_is_a_short_table(self, client: Client) -> None:
         """An answer prints the numbers, what they rest on, and whether to trust them."""
@@ -373,7 +373,7 @@ class TestStream:
         """Closing the iterator cancels the call on the server."""
         stream = client.stream("rules", ({"argument": i} for i in itertools.count()))
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()  # type: ignore[attr-defined]  # it is a generator
         assert server.stream_ended.wait(60)
 
     def test_error_of_the_producer_reaches_the_consumer(self, client: Client) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from foretell.catalog import CatalogTable, empty_catalog, load_catalog
-from foretell.encoding import Encoder, build_vocabulary
+from foretell.encoding import Encoder
 from foretell.errors import InvalidInput
 from foretell.schema import Schema
+from foretell.table_columns import build_vocabulary
 
 
 def test_a_catalog_is_read_from_columns(schema: Schema) -> None:

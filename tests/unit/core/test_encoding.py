@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from foretell.catalog import CatalogTable
 from foretell.columns import Coded
-from foretell.encoding import Encoder, build_vocabulary, columns_by_name, metric_values
+from foretell.encoding import Encoder
 from foretell.errors import InvalidInput
 from foretell.parsing import Value
 from foretell.schema import Schema
+from foretell.table_columns import build_vocabulary, columns_by_name, metric_values
 
 ROW: dict[str, Any] = {
     "scene": "kitchen",

@@ -130,7 +130,7 @@ def test_what_cannot_be_explained_is_named(
 ) -> None:
     """Whatever is wrong with a question is said by the name of its field."""
     with pytest.raises(InvalidInput) as refused:
-        explainer.explain(features, **options)  # type: ignore[arg-type]
+        explainer.explain(features, **options)  # type: ignore[arg-type]  # parametrised
     assert [v.field for v in refused.value.violations] == [field]
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foretell.encoding import Encoder, build_vocabulary
+from foretell.encoding import Encoder
 from foretell.errors import InvalidInput, NotFound
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
 from foretell.schema_guess import guess_schema
+from foretell.table_columns import build_vocabulary
 
 RNG = np.random.default_rng(7)
 ROWS = 240

@@ -56,7 +56,7 @@ def test_figures_are_possible(rows: list[dict[str, str]]) -> None:
 
 def test_no_two_rows_have_a_name_in_common(hardware: CatalogTable) -> None:
     """However it is spelled, every key and alias leads to one row, its own."""
-    for name, key in [(key, key) for key in hardware.keys] + [*hardware.aliases.items()]:  # type: ignore[union-attr]
+    for name, key in [(key, key) for key in hardware.keys] + [*hardware.aliases.items()]:  # type: ignore[union-attr]  # it has aliases
         assert hardware.key_of(plain_name(name)) == key, name
 
 

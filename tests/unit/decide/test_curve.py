@@ -74,7 +74,7 @@ def test_the_knee_of_a_saturating_throughput_is_where_half_is_reached(half: floa
     batch = np.geomspace(0.25, 1024, 60)
     throughput = batch / (batch + half)
     for y, direction in ((throughput, "higher"), (batch / throughput, "lower")):
-        metric = Metric(name="m", direction=direction)  # type: ignore[arg-type]
+        metric = Metric(name="m", direction=direction)  # type: ignore[arg-type]  # parametrised
         assert knee(batch, y, metric) == pytest.approx(half, rel=0.1)
 
 

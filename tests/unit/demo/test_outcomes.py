@@ -21,7 +21,7 @@ def run_of(outcome: str = "completed", **fields: object) -> Measurement:
     """A run of a task, with what was measured of it."""
     return Measurement(
         *("an-id", datetime(2026, 1, 1, tzinfo=UTC), "sieve", "cranelift-speed", 1000, outcome),
-        **fields,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]  # fields of several types
     )
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
-from foretell.encoding import Encoded, Encoder, build_vocabulary
+from foretell.encoding import Encoded, Encoder
 from foretell.predictor import open_session
 from foretell.schema import Schema
+from foretell.table_columns import build_vocabulary
 from foretell_trainer.engine.export import Answers, build_graph, native, units_of
 from foretell_trainer.engine.fitting import Fitted, fit
 from foretell_trainer.engine.inputs import fit_inputs

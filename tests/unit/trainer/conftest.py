@@ -20,7 +20,7 @@ def schema() -> Schema:
             Feature(
                 name="family",
                 kind="category",
-                derive={"source": "task", "pattern": "^([a-z]+)"},  # type: ignore[arg-type]
+                derive={"source": "task", "pattern": "^([a-z]+)"},  # type: ignore[arg-type]  # pydantic reads the mapping
             ),
             Feature(name="size", kind="number", scale="log", minimum=1),
             Feature(name="image", kind="number", format="quantity"),

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from foretell.encoding import Encoder, build_vocabulary
+from foretell.encoding import Encoder
 from foretell.schema import Schema
+from foretell.table_columns import build_vocabulary
 from foretell_trainer.batches import BatchBuilder
 from foretell_trainer.snapshot import read_snapshot, snapshot_from_files, take_snapshot
 from foretell_trainer.store import Store

@@ -50,7 +50,7 @@ class Nobody:
 
     def send(self, number: int, tuned: Tuned, bar: Bar) -> None:
         """Refuse: nobody is there."""
-        raise NotImplementedError
+        raise NotImplementedError  # free() is 0: nobody sends
 
     def results(self, wait_s: float) -> Iterator[tuple[int, Result]]:  # noqa: ARG002
         """Yield nothing."""

@@ -48,7 +48,7 @@ class Watched:
     newest: deque[Score] = field(default_factory=lambda: deque(maxlen=NEWEST))
     alarms: set[Alarm] = field(default_factory=set)
     # Any: the package's compiled classes have no types.
-    _adwin: Any = field(default_factory=lambda: ADWIN(delta=ADWIN_DELTA, clock=8))  # type: ignore[no-untyped-call]
+    _adwin: Any = field(default_factory=lambda: ADWIN(delta=ADWIN_DELTA, clock=8))  # type: ignore[no-untyped-call]  # river has no types
     _page: Any = field(
         default_factory=lambda: PageHinkley(
             min_instances=PAGE_FEWEST, delta=PAGE_DELTA, threshold=PAGE_THRESHOLD

@@ -193,4 +193,4 @@ def _named(group: Mapping[str, str]) -> str:
 
 
 def _about(scored: Scored, row: int) -> int:
-    return next(column[row].about.number for column in scored.scores if column[row] is not None)  # type: ignore[union-attr]
+    return next(column[row].about.number for column in scored.scores if column[row] is not None)  # type: ignore[union-attr]  # those that are None are left out
