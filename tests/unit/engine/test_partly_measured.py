@@ -114,8 +114,8 @@ def test_each_metric_has_the_table_of_its_own_rows(partly: Partly) -> None:
     """A row may be warm for one metric and of an unseen task for another."""
     names = np.array(partly.predictor.manifest.quantiles.table_names)[partly.partly.table]
     # Some tasks have only three or four rows.
-    assert set(names[:, 0]) == {"warm", "few-shot"}
-    assert set(names[partly.measured, 1]) == {"warm", "few-shot"}
+    assert set(names[:, 0]) == {"warm", "few-shot task"}
+    assert set(names[partly.measured, 1]) == {"warm", "few-shot task"}
     assert set(names[~partly.measured, 1]) == {"unseen task"}
 
 

@@ -117,6 +117,7 @@ def _parameters(settings: TreeSettings) -> dict[str, Any]:
         "l2_leaf_reg": settings.leaf_penalty,
         "boost_from_average": False,
         "random_seed": settings.seed,
+        **({"monotone_constraints": [*settings.monotone]} if settings.monotone else {}),
         "thread_count": settings.threads,
         "logging_level": "Silent",
         "allow_writing_files": False,

@@ -53,7 +53,7 @@ def native(fitted: Fitted, numbers: Numbers, categories: Codes) -> Answers:
         own = fitted.seen_by[m.metric]
         features = scale_features(m.location.features(inputs), rows[own], distance[own])
         location[:, m.metric] = m.location.predict(inputs) * m.unit
-        scale[:, m.metric] = m.scale.predict(features, inputs.beyond) * m.unit
+        scale[:, m.metric] = m.scale.predict(features, inputs) * m.unit
     for derived in fitted.derived:
         offset = derived.offset(training.input_map, numbers, categories)
         location[:, derived.metric] = derived.power * location[:, derived.source] + offset

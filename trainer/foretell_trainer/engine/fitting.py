@@ -12,10 +12,13 @@ from foretell.schema import Schema
 from foretell_trainer.engine.folds import FoldKind, fold_kinds
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.links import Derived
-from foretell_trainer.engine.location import Location
+from foretell_trainer.engine.location import FEW_ROWS, Location
 from foretell_trainer.engine.metric import FittedMetric, MetricFit
 from foretell_trainer.engine.seen import GroupCounts, Seen, choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
+
+_MORE_PAIR_FOLDS = 2
+"""How many times as many folds there are of pairs as of ids, where there are few rows."""
 
 SMALLEST_TRAINING_SET = 10
 """With fewer rows of a metric than this there is nothing to calibrate on."""
@@ -72,7 +75,17 @@ def fit(
             progress(f"{stage} {name}", (place + share) / len(chosen), numbers)
 
         alone = len(chosen) == 1
-        one = MetricFit(training, metric, rows, kinds, settings, tell, should_stop, alone=alone)
+        one = MetricFit(
+            training,
+            metric,
+            rows,
+            kinds,
+            settings,
+            tell,
+            should_stop,
+            alone=alone,
+            derived=derived,
+        )
         fitted.append(one.fit())
     seen_by |= {d.metric: seen_by[d.source] for d in derived}
     return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)
@@ -118,11 +131,14 @@ def _alone(
 def _kinds(training: TrainingSet, rows: Integers, settings: FitSettings) -> list[FoldKind]:
     counts = count_groups(training.schema, training.sizes, training.inputs.codes)
     groups = list(zip(("/".join(g) for g in counts.names), counts.members, strict=True))
+    # Without a third of a few pairs, little is known of the rest: no rehearsal of a new one.
+    more = _MORE_PAIR_FOLDS if len(rows) < FEW_ROWS else 1
     return fold_kinds(
         training.inputs.codes[rows],
         groups,
         random_count=settings.random_folds,
         grouped_count=settings.grouped_folds,
+        pair_count=more * settings.grouped_folds,
         seed=settings.seed,
     )
 

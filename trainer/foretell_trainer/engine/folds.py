@@ -55,18 +55,21 @@ def fold_kinds(
     *,
     random_count: int,
     grouped_count: int,
+    pair_count: int | None = None,
     seed: int,
 ) -> list[FoldKind]:
     """Return random folds, and grouped ones for each group (name, positions) with enough keys.
 
-    An id comes twice: once with all of its rows left out, and once with all but a few.
+    An id comes twice: once with all of its rows left out, and once with all but a few. Pairs
+    have `pair_count` folds, by default as many as ids.
     """
     rng = np.random.default_rng(seed)
     n = len(codes)
     kinds = [FoldKind("random", random_folds(n, random_count, rng), random_count)]
     for name, members in groups:
         keys = _keys(codes[:, list(members)])
-        count = min(grouped_count, len(np.unique(keys)))
+        wanted = grouped_count if len(members) == 1 else pair_count or grouped_count
+        count = min(wanted, len(np.unique(keys)))
         if count >= 2:
             whole = grouped_folds(keys, count, rng)
             member = members[0] if len(members) == 1 else -1

@@ -93,6 +93,7 @@ class LightgbmLearner:
             "bagging_freq": 1,
             "lambda_l2": settings.leaf_penalty,
             "extra_trees": self.extra_trees,
+            **({"monotone_constraints": [*settings.monotone]} if settings.monotone else {}),
             # What is missing comes marked by a number, so there is no NaN to treat apart.
             "use_missing": False,
             "seed": settings.seed,

@@ -13,6 +13,7 @@ from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Inte
 from foretell_trainer.engine.interaction import Interaction, fit_interaction
 from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.linear import Layout, LinearModel, fit_linear
+from foretell_trainer.engine.monotone import Rule, obeying
 from foretell_trainer.engine.plan import Bend, Plan
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
@@ -97,6 +98,8 @@ class Recipe:
     plan: Plan | None
     maskable: tuple[int, ...]
     """The ids that the trees see masked in some rows."""
+    rules: tuple[Rule, ...] = ()
+    """What the schema says of trends."""
     seed: int = 0
 
     def bare(
@@ -106,10 +109,12 @@ class Recipe:
         if should_stop():
             raise Cancelled
         if self.parts is None:
-            found = Location(self.inputs, fit_linear(inputs, target, self.layout))
+            base = fit_linear(inputs, target, self.layout)
+            found = Location(self.inputs, obeying(base, self.rules))
         else:
             two = fit_parts(inputs, target, self.parts, should_stop)
-            found = Location(self.inputs, two.work, parts=self.parts, floor=two.floor)
+            work, floor = (obeying(part, self.rules) for part in (two.work, two.floor))
+            found = Location(self.inputs, work, parts=self.parts, floor=floor)
         if self.plan is None:
             return found
         bend = found.bend(inputs)

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell_trainer.engine.calibration import LEVELS, quantile_tables
+from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.floors import choose_parts, fit_parts, parts_for
 from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
+from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import (
     FEW_ROWS,
     Location,
@@ -34,36 +35,28 @@ from foretell_trainer.engine.location import (
     known_codes,
     with_trees,
 )
+from foretell_trainer.engine.monotone import constraints, rules_of
 from foretell_trainer.engine.plan import FEWEST_ROWS
-from foretell_trainer.engine.scale import WIDENING, Scale, fit_scale, scale_features, widening_for
+from foretell_trainer.engine.scale import WIDENING, Scale, scale_features, widening_for
 from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
+from foretell_trainer.engine.widths import OutOfFold, WidthFit
 
 Tell = Callable[[str, float, dict[str, float]], None]
 """Called with the stage, the fraction done of this metric in [0, 1], and numbers so far."""
 
 _FEWEST_STEPS = 3
 _FEWEST_FOR_PARTS = 100
-_SCALE_ROWS = 25_000
-_SCALE_FOLDS = 4
+_LARGE_ERRORS = 0.8
+"""The quantile of errors that says how they fall with more rows."""
+
+_MOST_LEARNING = 0.5
 _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _LARGE = 100_000
 _STRENGTHS = (10.0, 1.0, 0.1)
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Every row's residual in every kind of fold that left it out; r = kinds · rows at most."""
-
-    row: Integers
-    kind: Integers
-    location: Floats
-    residual: Floats
-    features: Singles
-    table: Integers
 
 
 @dataclass(frozen=True)
@@ -115,6 +108,7 @@ class MetricFit:
         should_stop: Callable[[], bool],
         *,
         alone: bool = False,
+        derived: Sequence[Derived] = (),
     ) -> None:
         self.training = training
         self.metric = metric
@@ -132,6 +126,7 @@ class MetricFit:
         self.unit = 1.0 if self.log else float(np.std(values)) or 1.0
         self.target = np.log(values) if self.log else values / self.unit
         self.plan = training.plan if self.family.learner and len(rows) >= FEWEST_ROWS else None
+        self.rules = rules_of(training.schema, training.input_map, metric, derived)
         self._grown: dict[bytes, Trees | None] = {}
 
     def fit(self) -> FittedMetric:
@@ -139,14 +134,20 @@ class MetricFit:
         location, trees = self._fitted_location()
         pooled = self._out_of_fold(trees)
         self.progress("calibrating", 0.8, _accuracy(pooled, log=self.log))
-        scale = self._scale(pooled, np.ones(len(pooled.row), bool))
-        standardised = self._standardised(pooled)
-        counts = count_groups(self.training.schema, self.training.sizes, self.inputs.codes)
-        tables = quantile_tables(standardised, pooled.table, counts.known_tables)
+        widths = WidthFit(
+            pooled=pooled,
+            inputs=self.inputs,
+            kinds=self.kinds,
+            gains=self._gains(),
+            counts=count_groups(self.training.schema, self.training.sizes, self.inputs.codes),
+            pair=self.training.pair,
+            seed=self.settings.seed,
+            should_stop=self.should_stop,
+        ).fit()
         self.progress("extrapolating", 0.9, {})
         scale = replace(
-            scale,
-            widening=self._widening(trees, scale, tables[0]),
+            widths.scale,
+            widening=self._widening(trees, widths.scale, widths.tables[0]),
             drift=self._drift(location),
         )
         return FittedMetric(
@@ -154,11 +155,11 @@ class MetricFit:
             unit=self.unit,
             location=location,
             scale=scale,
-            tables=tables,
+            tables=centred(widths.tables) if self.rules else widths.tables,
             rounds=trees.rounds,
             rows=len(self.rows),
             out_of_fold=pooled,
-            standardised=standardised,
+            standardised=widths.standardised,
             kinds=tuple(self.kinds),
         )
 
@@ -178,8 +179,12 @@ class MetricFit:
         self.progress("leaving out rows of", 0.0, {})
         trees = self._trees
         self.progress("fitting", 0.5, {"rounds": trees.rounds})
-        bare = self._recipe.bare(self.inputs, self.target, self.should_stop)
-        return self._with_trees(bare, np.ones(len(self.rows), bool), trees), trees
+        return self._with_trees(self._bare, np.ones(len(self.rows), bool), trees), trees
+
+    @cached_property
+    def _bare(self) -> Location:
+        """The location without trees, fitted to all rows."""
+        return self._recipe.bare(self.inputs, self.target, self.should_stop)
 
     @cached_property
     def _layout(self) -> Layout:
@@ -207,6 +212,7 @@ class MetricFit:
             parts=parts,
             plan=None,
             maskable=training.maskable,
+            rules=self.rules,
             seed=self.settings.seed,
         )
         if self.plan is None or not self.alone:
@@ -261,6 +267,7 @@ class MetricFit:
     def _tree_settings(self) -> TreeSettings:
         n, width = len(self.rows), self.inputs.standard.shape[1]
         few = n < FEW_ROWS
+        others = (self.plan is not None) + len(self.training.sizes)
         most = self.settings.most_rounds
         if self.plan is not None or few:
             most = min(most, _FEW_ROUNDS)
@@ -275,6 +282,7 @@ class MetricFit:
             seed=self.settings.seed,
             # Threads cost more than they bring where a round takes less than a millisecond.
             threads=1 if n * width < _LARGE else self.settings.threads,
+            monotone=constraints(self.rules, width, others),
         )
         whole = ("leaves", "smallest_leaf")
         found = self.settings.tuned.items()
@@ -352,11 +360,28 @@ class MetricFit:
             key = kept.tobytes()
             if key not in self._grown:
                 rows = self._stacked.of(kept)
+                less = rows.residual + self._told_by_others(bare, kept)[rows.row]
+                rows = replace(rows, residual=less)
                 self._grown[key] = with_trees(bare, rows, settings, self.should_stop).trees
             return replace(bare, trees=self._grown[key])
         inputs = self.inputs.take(kept)
         rows = described(bare, self._recipe, inputs, self.target[kept], np.arange(len(inputs)))
         return with_trees(bare, rows, settings, self.should_stop)
+
+    def _told_by_others(self, bare: Location, kept: Flags) -> Floats:
+        """Return what rows that are not kept have changed in what is said of each row, [n].
+
+        The models that left out a kept row have seen those that are judged now, and what they say
+        would give these away. Without fitting all folds within all others, it is taken off to
+        first order (the infinitesimal jackknife: Jaeckel, Bell Laboratories 1972).
+        """
+        if kept.all():
+            return np.zeros(len(kept))
+        return self._said - bare.untreed(self.inputs)
+
+    @cached_property
+    def _said(self) -> Floats:
+        return self._bare.untreed(self.inputs)
 
     def _residual(self, left: _LeftOut, trees: TreeSettings) -> Floats:
         """Return what is left of the rows of one fold by a location without them."""
@@ -388,47 +413,36 @@ class MetricFit:
         names = ("row", "kind", "location", "residual", "features", "table")
         return OutOfFold(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
-    def _scale(self, pooled: OutOfFold, use: NDArray[np.bool_]) -> Scale:
-        chosen = np.flatnonzero(use)
-        if len(chosen) > _SCALE_ROWS:
-            rng = np.random.default_rng(self.settings.seed)
-            chosen = np.sort(rng.choice(chosen, _SCALE_ROWS, replace=False))
-        return fit_scale(
-            pooled.features[chosen],
-            pooled.residual[chosen],
-            repeats=len(self.kinds),
-            seed=self.settings.seed,
-            should_stop=self.should_stop,
-        )
+    def _gains(self) -> list[float]:
+        """Return, per kind of fold, how large errors are once nothing is left out, as a share.
 
-    def _standardised(self, pooled: OutOfFold) -> Floats:
-        """Return residuals over scales that were fitted without what was left out, [r]."""
-        result = np.zeros(len(pooled.row))
-        beyond = self.inputs.beyond[pooled.row]
-        pairs = self._apart()
-        known: dict[tuple[int, int], Scale] = {}
+        The models of a fold have seen less than the one that answers. How much that matters is
+        measured by leaving out half of the rest as well: errors fall as a power of the rows.
+        """
+        gains = []
         for number, kind in enumerate(self.kinds):
-            # An id's rows go astray together: its scale must not have seen any of them.
-            by_id = kind.member >= 0
-            folds = kind.whole if kind.whole is not None else kind.fold if by_id else pairs
-            of_kind = pooled.kind == number
-            for fold in np.unique(folds[pooled.row[of_kind]]).tolist():
-                key = (kind.member if by_id else -1, fold)
-                if key not in known:
-                    known[key] = self._scale(pooled, folds[pooled.row] != fold)
-                mine = of_kind & (folds[pooled.row] == fold)
-                sizes = known[key].predict(pooled.features[mine], beyond[mine])
-                result[mine] = pooled.residual[mine] / sizes
-        return result
+            # Without any row of an id it is as new to one model as to the other; and half of few
+            # pairs say little of the rest.
+            many = kind.member < 0 and len(self.rows) >= FEW_ROWS
+            power = self._learning(number) if many else 0.0
+            gains.append((1.0 - 1.0 / kind.count) ** power)
+        return gains
 
-    def _apart(self) -> Integers:
-        """Return which rows the scale leaves out together where no id is left out, [n]."""
-        rng = np.random.default_rng(self.settings.seed)
-        pair = list(self.training.pair)
-        keys = np.unique(self.inputs.codes[:, pair], axis=0, return_inverse=True)[1].reshape(-1)
-        if keys.max(initial=0) < _SCALE_FOLDS * FEW_LEVELS:
-            return random_folds(len(self.rows), _SCALE_FOLDS, rng)
-        return grouped_folds(keys, _SCALE_FOLDS, rng)
+    def _learning(self, kind: int) -> float:
+        """Return the power of the number of rows by which the errors of a kind of fold fall."""
+        left = next(left for left in self._left_out if left.kind == kind)
+        rng = np.random.default_rng(self.settings.seed + 2)
+        keys = np.arange(len(self.rows))
+        if kind > 0:
+            pairs = self.inputs.codes[:, list(self.training.pair)]
+            keys = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+        half = ~left.out & (rng.random(int(keys.max()) + 1) < 0.5)[keys]
+        bare = self._recipe.bare(self.inputs.take(half), self.target[half], self.should_stop)
+        codes = known_codes(left.inputs.codes, self.inputs.codes[half])
+        less = np.abs(self.target[left.out] - bare.untreed(left.inputs.with_codes(codes)))
+        more = np.abs(left.rows.residual)
+        ratio = np.quantile(less, _LARGE_ERRORS) / max(np.quantile(more, _LARGE_ERRORS), 1e-9)
+        return float(np.clip(np.log2(max(ratio, 1.0)), 0.0, _MOST_LEARNING))
 
     def _drift(self, location: Location) -> Floats:
         """Return what a number's trend would change, were it not held to its range, [F]."""
@@ -460,7 +474,8 @@ class MetricFit:
             left = self._leave_out(0, out, self._recipe.within(kept))
             residual = self._residual(left, trees)
             excess = values[out] - kept[:, number].max()
-            sizes = scale.predict(left.features, np.zeros((len(excess), kept.shape[1])))
+            inside = replace(left.inputs, beyond=np.zeros_like(left.inputs.beyond))
+            sizes = scale.predict(left.features, inside)
             found.append(widening_for(residual, sizes, excess, ends))
         return max(found)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foretell_trainer.engine.inputs import Floats
+from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.learners import grow
+from foretell_trainer.engine.spread import NO_SPREAD, Spread
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 WIDENING = 0.5
@@ -23,7 +24,7 @@ SMALLEST = 1e-4
 
 @dataclass(frozen=True)
 class Scale:
-    """The fitted scale of one metric: exp(offset + trees), times the widening beyond the data."""
+    """The fitted scale of one metric: exp(offset + trees + spread), widened beyond the data."""
 
     offset: float
     trees: Trees | None
@@ -31,12 +32,14 @@ class Scale:
     drift: Floats | None = None
     """[F]: what the location would change per standard deviation beyond the range, if the trend
     of a number that is held to its range went on; 0 for numbers whose trend does go on."""
+    spread: Spread = NO_SPREAD
 
-    def predict(self, features: Singles, beyond: Floats) -> Floats:
-        """Return the scale of each row, [n], above 0; `beyond` is that of `Inputs`, [n, F]."""
-        logs = np.full(len(features), self.offset)
+    def predict(self, features: Singles, inputs: Inputs) -> Floats:
+        """Return the scale of each row, [n], above 0; `features` are `scale_features`."""
+        logs, beyond = np.full(len(features), self.offset), inputs.beyond
         if self.trees is not None:
             logs += self.trees.predict(features)
+        logs += self.spread.predict(inputs.codes)
         sizes = np.maximum(np.exp(logs), SMALLEST)
         wider = sizes * (1.0 + self.widening * reach(beyond.sum(axis=1)))
         return np.asarray(wider if self.drift is None else wider + beyond @ self.drift)

@@ -26,6 +26,8 @@ _HALF_SUPPORT_ROWS = 5.0
 """With so many rows of an id its part of the support is a half."""
 
 WARM, NEW_PAIR, FEW = "warm", "new pair", "few-shot"
+WARM_TABLE, NEW_PAIR_TABLE = 0, 1
+"""The numbers of the tables for ids that are all known well, together or for the first time."""
 
 FEW_SHOT_ROWS = 5
 """An id with fewer rows than this has errors of its own kind, and a table for them."""
@@ -46,7 +48,7 @@ class GroupCounts:
     def rows(self, codes: Integers) -> Floats:
         """Return the number of training rows behind each row's groups, [n, G]."""
         columns = [
-            table[_combined(codes, members, sizes)]
+            table[combined(codes, members, sizes)]
             for members, sizes, table in zip(self.members, self.sizes, self.counts, strict=True)
         ]
         return np.column_stack(columns) if columns else np.zeros((len(codes), 0))
@@ -64,8 +66,11 @@ class GroupCounts:
     @property
     def table_names(self) -> tuple[str, ...]:
         """The names of the calibration tables, as the graph output `table` numbers them."""
-        unseen = [f"unseen {self.names[i][0]}" for i in self.singles]
-        return (WARM, NEW_PAIR, *unseen, "unseen several", FEW)
+        ids = [self.names[i][0] for i in self.singles]
+        unseen = [f"unseen {name}" for name in ids]
+        # What is not known of a model is not what is not known of a machine.
+        few = [f"{FEW} {name}" for name in ids]
+        return (WARM, NEW_PAIR, *unseen, "unseen several", *few, f"{FEW} several")
 
     @property
     def known_tables(self) -> tuple[bool, ...]:
@@ -74,14 +79,15 @@ class GroupCounts:
 
     def table(self, rows: Floats) -> Integers:
         """Return which calibration table holds for each row, int64 [n]."""
-        unseen = rows[:, self.singles] == 0
-        missing = unseen.sum(axis=1)
+        count = len(self.singles)
         new_pair = (rows[:, self.pairs] == 0).any(axis=1).astype(np.int64)
-        which = (unseen * np.arange(len(self.singles))).sum(axis=1) + 2
-        several = 2 + len(self.singles)
-        few = (rows[:, self.singles] < FEW_SHOT_ROWS).any(axis=1)
-        known = np.where(few, several + 1, new_pair)
-        return np.where(missing == 0, known, np.where(missing == 1, which, several))
+        unseen, few = (rows[:, self.singles] < least for least in (1, FEW_SHOT_ROWS))
+        found = new_pair
+        for short, first in ((few, 3 + count), (unseen, 2)):
+            which = (short * np.arange(count)).sum(axis=1)
+            which = np.where(short.sum(axis=1) == 1, which, count)
+            found = np.where(short.any(axis=1), first + which, found)
+        return np.asarray(found)
 
 
 def count_groups(schema: Schema, sizes: Sequence[int], codes: Integers) -> GroupCounts:
@@ -93,7 +99,7 @@ def count_groups(schema: Schema, sizes: Sequence[int], codes: Integers) -> Group
         cells = int(np.prod(shape, dtype=np.float64))
         if cells > MAX_CELLS:
             continue
-        table = np.bincount(_combined(codes, positions, shape), minlength=cells).astype(np.float64)
+        table = np.bincount(combined(codes, positions, shape), minlength=cells).astype(np.float64)
         table[_any_unknown(shape)] = 0
         names.append(group)
         members.append(positions)
@@ -156,7 +162,8 @@ def support(counts: GroupCounts, rows: Floats, distance: Floats, excess: Floats)
     return np.asarray(known * np.exp(-np.maximum(distance - 1.0, 0.0) - excess))
 
 
-def _combined(codes: Integers, members: Sequence[int], sizes: Sequence[int]) -> Integers:
+def combined(codes: Integers, members: Sequence[int], sizes: Sequence[int]) -> Integers:
+    """Return where each row's combination of some categories stands in a flat table, [n]."""
     index = codes[:, members[0]] + 1
     for member, size in zip(members[1:], sizes[1:], strict=True):
         index = index * size + codes[:, member] + 1

@@ -28,6 +28,7 @@ from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.metric import FittedMetric
 from foretell_trainer.engine.plan import Plan
 from foretell_trainer.engine.scale import Scale
+from foretell_trainer.engine.spread import Spread
 
 FORMAT = 1
 _TEXT = "state"
@@ -108,6 +109,7 @@ _CLASSES: dict[str, type] = {
         Parts,
         Plan,
         Scale,
+        Spread,
         Term,
     )
 }

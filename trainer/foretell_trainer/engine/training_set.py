@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from foretell.errors import InvalidInput, Violation
-from foretell.schema import Schema
+from foretell.schema import Feature, Schema
 from foretell_trainer.engine.inputs import Floats, InputMap, Inputs
 from foretell_trainer.engine.plan import Plan, plan_interaction
 
@@ -73,13 +73,18 @@ class TrainingSet:
     @property
     def extrapolated(self) -> list[int]:
         """The numbers that may be asked beyond the data."""
-        features = [f for f in self.schema.inputs if f.is_numeric]
-        return [i for i, feature in enumerate(features) if feature.extrapolate]
+        return [i for i, feature in enumerate(self._numbers) if feature.extrapolate]
+
+    @property
+    def _numbers(self) -> list[Feature]:
+        return [f for f in self.schema.inputs if f.is_numeric]
 
     @cached_property
     def plan(self) -> Plan | None:
         """Which inputs say what runs and which say where, if there are enough of both."""
-        return plan_interaction(self.schema, self.sizes, self.extrapolated, self.inputs, seed=0)
+        # An interaction bends as it likes along what it goes by.
+        apart = {*self.extrapolated, *(i for i, f in enumerate(self._numbers) if f.monotone)}
+        return plan_interaction(self.schema, self.sizes, sorted(apart), self.inputs, seed=0)
 
     @property
     def pair(self) -> tuple[int, ...]:

@@ -38,6 +38,9 @@ class TreeSettings:
     threads: int = 1
     learner: str = "lightgbm"
     """Who grows it: a name of `foretell_trainer.engine.learners`."""
+    monotone: tuple[int, ...] = ()
+    """Per feature, whether what is grown may only rise (1) or only fall (-1) with it; 0 or
+    nothing at all where it may do both."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from foretell.errors import Cancelled, InvalidInput, Violation
-from foretell_trainer.engine.calibration import quantile_tables
+from foretell_trainer.engine.calibration import centred, quantile_tables
 from foretell_trainer.engine.continued import continued
 from foretell_trainer.engine.families import Family, family_of
 from foretell_trainer.engine.fitting import Fitted
@@ -27,13 +27,15 @@ from foretell_trainer.engine.learners import grow, held_out_errors
 from foretell_trainer.engine.linear import design_matrix, unpacked
 from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import Location, known_codes
-from foretell_trainer.engine.metric import FittedMetric, OutOfFold
+from foretell_trainer.engine.metric import FittedMetric
+from foretell_trainer.engine.monotone import constraints, obeying, rules_of
 from foretell_trainer.engine.scale import scale_features
 from foretell_trainer.engine.seen import Seen, choose_anchors, count_groups
 from foretell_trainer.engine.sgd import descend
 from foretell_trainer.engine.state import FitState, MetricState
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
 from foretell_trainer.engine.trees import TreeSettings
+from foretell_trainer.engine.widths import OutOfFold
 
 FEWEST_NEW = 50
 """With fewer new values of a metric than this there is nothing to calibrate on."""
@@ -77,7 +79,7 @@ def update(
     for place, metric in enumerate(chosen):
         name = training.schema.metrics[metric].name
         progress(f"updating {name}", place / len(chosen), {"new_rows": int(new.sum())})
-        one = _MetricUpdate(training, known[metric], new, settings, should_stop)
+        one = _MetricUpdate(training, known[metric], new, derived, settings, should_stop)
         fitted.append(one.fit())
     seen_by |= {d.metric: seen_by[d.source] for d in derived}
     return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)
@@ -122,6 +124,7 @@ class _MetricUpdate:
         training: TrainingSet,
         state: MetricState,
         new: Flags,
+        derived: Sequence[Derived],
         settings: FitSettings,
         should_stop: Callable[[], bool],
     ) -> None:
@@ -137,6 +140,7 @@ class _MetricUpdate:
         log = training.schema.metrics[state.metric].scale == "log"
         self.target = np.log(values) if log else values / state.unit
         self.location = widened(state.location, training)
+        self.rules = rules_of(training.schema, training.input_map, state.metric, derived)
         codes = self.inputs.codes
         old = codes[~self.new]
         self.unfamiliar = np.column_stack(
@@ -150,15 +154,17 @@ class _MetricUpdate:
     def fit(self) -> FittedMetric:
         """Go on with the location, and move the tables by what is left of rows left out."""
         pooled = self._out_of_fold()
-        beyond = self.inputs.beyond[pooled.row]
         scale = self.state.scale
-        standardised = pooled.residual / scale.predict(pooled.features, beyond)
+        scale = replace(scale, spread=scale.spread.widened(self.training.sizes))
+        sizes = scale.predict(pooled.features, self.inputs.take(pooled.row))
+        standardised = pooled.residual / sizes
+        tables = self._tables(standardised, pooled.table)
         return FittedMetric(
             metric=self.state.metric,
             unit=self.state.unit,
             location=self._learned(np.ones(len(self.rows), bool)),
             scale=scale,
-            tables=self._tables(standardised, pooled.table),
+            tables=centred(tables) if self.rules else tables,
             rounds=self.state.rounds + self._rounds,
             rows=len(self.rows),
             out_of_fold=pooled,
@@ -186,7 +192,8 @@ class _MetricUpdate:
         base, own = self.location.base, self.inputs.take(use)
         matrix = design_matrix(own, base.layout)
         weights = descend(matrix, self.target[use], seed=self.settings.seed, start=packed(base))
-        return replace(self.location, base=unpacked(weights, 0.0, base.layout, own))
+        found = obeying(unpacked(weights, 0.0, base.layout, own), self.rules)
+        return replace(self.location, base=found)
 
     def _introduced(self, kept: Flags) -> Location:
         """Return the location with effects for the values that no old row has.
@@ -228,6 +235,7 @@ class _MetricUpdate:
     @cached_property
     def _settings(self) -> TreeSettings:
         n = int(self.learned_from.sum())
+        others = (self.location.interaction is not None) + len(self.training.sizes)
         return TreeSettings(
             rounds=_MOST_ROUNDS,
             learner=self.family.learner or "lightgbm",
@@ -236,6 +244,7 @@ class _MetricUpdate:
             smallest_leaf=5,
             seed=self.settings.seed + self.state.rounds,
             threads=self.settings.threads,
+            monotone=constraints(self.rules, self.inputs.standard.shape[1], others),
         )
 
     @cached_property

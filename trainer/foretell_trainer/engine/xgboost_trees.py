@@ -108,6 +108,7 @@ def _parameters(settings: TreeSettings) -> dict[str, Any]:
         "subsample": settings.row_share,
         "reg_lambda": settings.leaf_penalty,
         "seed": settings.seed,
+        **({"monotone_constraints": settings.monotone} if settings.monotone else {}),
         "nthread": settings.threads,
         "verbosity": 0,
     }

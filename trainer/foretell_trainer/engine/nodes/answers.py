@@ -35,7 +35,8 @@ class AnswerNodes:
         locations = [m.location for m in fitted.metrics]
         self._bases = Bases(self._mapping, locations, self._look_ups)
         counts = [seen.counts for seen in fitted.seen]
-        self._counts = Counts(counts, len(sizes), self._look_ups, self._places)
+        spreads = [m.scale.spread for m in fitted.metrics]
+        self._counts = Counts(counts, spreads, len(sizes), self._look_ups, self._places)
         met = {i: one.interaction for i, one in enumerate(locations) if one.interaction is not None}
         self._interactions = Interactions(met, self._places) if met else None
         self._table = self._look_ups.place(self._places)
@@ -58,6 +59,7 @@ class AnswerNodes:
         own = [numbers.trees, base, *self._bases.effects(found), distance, *met.values()]
         features = graph.cast(graph.side_by_side(*own), np.float32)
         trees = self._forest([*met]).to_onnx(graph, graph.side_by_side(features, *counts))
+        trees = self._counts.spread(graph, counts, trees)
         excess, drift = self._excess(graph, numbers)
         residual, logs = graph.split(graph.cast(trees, np.float64), [len(self._fitted.metrics)] * 2)
         location = self._location(graph, base, residual, numbers.logs)

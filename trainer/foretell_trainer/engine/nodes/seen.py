@@ -16,15 +16,25 @@ from foretell_trainer.engine.seen import (
     Neighbourhood,
     known_share,
 )
+from foretell_trainer.engine.spread import Spread
 
 
 class Counts:
-    """Rows by group in each of S sets of training rows: of all metrics, then of single ones."""
+    """Rows by group in each of S sets of training rows: of all metrics, then of single ones.
+
+    Beside them stands the spread of each of M metrics.
+    """
 
     def __init__(
-        self, counts: Sequence[GroupCounts], categories: int, look_ups: LookUps, places: Places
+        self,
+        counts: Sequence[GroupCounts],
+        spreads: Sequence[Spread],
+        categories: int,
+        look_ups: LookUps,
+        places: Places,
     ) -> None:
         self._counts = counts
+        self._spreads = spreads
         first = counts[0]
         if first.names:
             self._rows = places.add(*_combinations(first, categories))
@@ -36,9 +46,9 @@ class Counts:
             self._shares = look_ups.add(1, dict(zip(ids, shares, strict=True)))
 
     def looked_up(self, graph: GraphBuilder, places: Sequence[str]) -> list[str]:
-        """Add rows, their logs and digits of the case; one float [n, G · 3 · S], or nothing.
+        """Add rows, their logs, digits of the case and spreads; a float [n, G · (3 · S + M)].
 
-        Those of a group stand side by side.
+        Those of a group stand side by side. Nothing where there are no groups.
         """
         if not self._counts[0].names:
             return []
@@ -46,18 +56,35 @@ class Counts:
         tables = []
         for g, digit in enumerate(digits):
             rows = np.column_stack([own.counts[g] for own in self._counts])
-            tables.append(np.hstack([rows, np.log(rows + 1.0), digit]).astype(np.float32))
+            spreads = [spread.of_group(self._counts[0], g)[:, None] for spread in self._spreads]
+            columns = [rows, np.log(rows + 1.0), digit, *spreads]
+            tables.append(np.hstack(columns).astype(np.float32))
         found = graph.rows_of(np.concatenate(tables), places[self._rows])
-        shape = graph.constant(np.array([-1, len(digits) * 3 * len(self._counts)], np.int64))
+        shape = graph.constant(np.array([-1, len(digits) * self._width], np.int64))
         return [graph.add("Reshape", found, shape)]
 
     def logs(self, which: int) -> Integers:
         """Return where the logs of one of the sets stand in what was looked up, [G]."""
         return self._columns(1) + which
 
+    @property
+    def _width(self) -> int:
+        """How many numbers are looked up of each group."""
+        return 3 * len(self._counts) + len(self._spreads)
+
     def _columns(self, kind: int) -> Integers:
-        count = len(self._counts)
-        return (np.arange(len(self._counts[0].names)) * 3 + kind) * count
+        groups = np.arange(len(self._counts[0].names))
+        return groups * self._width + kind * len(self._counts)
+
+    def spread(self, graph: GraphBuilder, looked_up: Sequence[str], trees: str) -> str:
+        """Add the spreads to the logs of scales, of M locations and then M scales; float."""
+        metrics = len(self._spreads)
+        if not looked_up or not any(one.any() for s in self._spreads for one in s.logs):
+            return trees
+        weights = np.zeros((len(self._counts[0].names), self._width, 2 * metrics), np.float32)
+        weights[:, -metrics:, metrics:] = np.eye(metrics)
+        flat = graph.constant(weights.reshape(-1, 2 * metrics))
+        return graph.add("Add", trees, graph.add("MatMul", looked_up[0], flat))
 
     def behind(self, graph: GraphBuilder, looked_up: Sequence[str], like: str) -> str:
         """Add the rows behind an answer; float [n, G]. `like` is any double [n, k]."""
@@ -75,7 +102,7 @@ class Counts:
         if not looked_up:
             first = graph.add("Mul", like, graph.constant(np.zeros((1, len(sets)))))
             return graph.cast(first, np.int64)
-        weights = np.zeros((len(self._counts[0].names) * 3 * len(self._counts), len(sets)))
+        weights = np.zeros((len(self._counts[0].names) * self._width, len(sets)))
         for place, which in enumerate(sets):
             weights[self._columns(2) + which, place] = 1.0
         case = graph.add("MatMul", looked_up[0], graph.constant(weights.astype(np.float32)))
@@ -108,34 +135,36 @@ def _combinations(counts: GroupCounts, categories: int) -> tuple[Integers, Integ
 def _cases(counts: GroupCounts) -> Integers:
     """Return the table of every case.
 
-    A case is a number whose digits, from the last, are the pairs without rows, the ids with few,
-    the sum of the places of the ids without rows, and their number: what
+    A case is a number whose digits, from the last, are the pairs without rows, the sum of the
+    places of the ids with few, their number, and the same two of the ids without rows: what
     `GroupCounts.table` goes by.
     """
     ids = len(counts.singles)
-    missing, which, few, new_pairs = np.indices(_digit_sizes(counts))
-    several = 2 + ids
-    known = np.where(few > 0, several + 1, np.minimum(new_pairs, 1))
-    cases = np.where(missing == 0, known, np.where(missing == 1, which + 2, several))
+    missing, which, few, which_few, new_pairs = np.indices(_digit_sizes(counts))
+    known = np.where(few == 0, np.minimum(new_pairs, 1), 3 + 2 * ids)
+    known = np.where(few == 1, 3 + ids + which_few, known)
+    cases = np.where(missing == 0, known, np.where(missing == 1, which + 2, 2 + ids))
     return cases.reshape(-1).astype(np.int64)
 
 
-def _digit_sizes(counts: GroupCounts) -> tuple[int, int, int, int]:
+def _digit_sizes(counts: GroupCounts) -> tuple[int, ...]:
     ids = len(counts.singles)
-    return (ids + 1, ids * (ids - 1) // 2 + 1, ids + 1, len(counts.pairs) + 1)
+    digits = (ids + 1, ids * (ids - 1) // 2 + 1)
+    return (*digits, *digits, len(counts.pairs) + 1)
 
 
 def _digits(counts: Sequence[GroupCounts]) -> list[Floats]:
     """Return what each group adds to the case, [cells, S] each."""
     first = counts[0]
-    _, whichs, fews, pairs = _digit_sizes(first)
-    by_few, by_which, by_missing = pairs, pairs * fews, pairs * fews * whichs
+    steps = np.cumprod(_digit_sizes(first)[:0:-1])[::-1].tolist()
+    by_missing, by_which, by_few, by_which_few = steps
     found = []
     for g in range(len(first.names)):
         rows = np.column_stack([own.counts[g] for own in counts])
         if g in first.singles:
-            unseen = by_missing + first.singles.index(g) * by_which
-            found.append((rows == 0) * unseen + (rows < FEW_SHOT_ROWS) * float(by_few))
+            place = first.singles.index(g)
+            unseen, few = by_missing + place * by_which, by_few + place * by_which_few
+            found.append((rows == 0) * unseen + (rows < FEW_SHOT_ROWS) * float(few))
         else:
             found.append((rows == 0) * 1.0)
     return found
