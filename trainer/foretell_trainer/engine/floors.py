@@ -16,9 +16,10 @@ import numpy as np
 import scipy.linalg
 
 from foretell.errors import Cancelled
-from foretell_trainer.engine.folds import random_folds
+from foretell_trainer.engine.folds import some_held_out
 from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.linear import (
+    GROWTH,
     Columns,
     Layout,
     LinearModel,
@@ -76,7 +77,7 @@ def parts_for(layout: Layout, sign: int) -> Parts:
     The work follows the extrapolated numbers of each id; the floor does so for all alike. The
     bends of single ids are what the two parts explain.
     """
-    straight = tuple(slope for slope in layout.slopes if slope[2] == 1)
+    straight = tuple(slope for slope in layout.slopes if slope[2] in (1, GROWTH))
     return Parts(sign, replace(layout, slopes=straight), replace(layout, slopes=()))
 
 
@@ -87,11 +88,8 @@ def choose_parts(
 
     Raises Cancelled.
     """
-    rng = np.random.default_rng(seed)
-    tried = np.sort(rng.permutation(len(target))[:_TRIED_ROWS])
-    inputs, target = inputs.take(tried), target[tried]
-    out = random_folds(len(target), 4, rng) == 0
-    kept, held, known = inputs.take(~out), inputs.take(out), target[~out]
+    learned, out = some_held_out(len(target), _TRIED_ROWS, seed)
+    kept, held, known = inputs.take(learned), inputs.take(out), target[learned]
 
     def error(predicted: Floats) -> float:
         return float(np.minimum(np.abs(target[out] - predicted), 1.0).mean())

@@ -95,3 +95,11 @@ def few_shot_folds(keys: NDArray[np.int64], folds: Integers, rng: np.random.Gene
 
 def _keys(codes: Integers) -> NDArray[np.int64]:
     return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def some_held_out(count: int, most: int, seed: int) -> tuple[Integers, Integers]:
+    """Return rows to learn from and a third as many to be predicted, of at most so many rows."""
+    rng = np.random.default_rng(seed)
+    tried = np.sort(rng.permutation(count)[:most])
+    out = random_folds(len(tried), 4, rng) == 0
+    return tried[~out], tried[out]

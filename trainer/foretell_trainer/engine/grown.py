@@ -46,9 +46,18 @@ def packed(base: LinearModel) -> Floats:
 
 def _base(base: LinearModel, sizes: tuple[int, ...]) -> LinearModel:
     slopes = zip(base.slopes, base.layout.slopes, strict=True)
+    # What has no rows yet has nothing to grow along.
+    growths = tuple(
+        replace(
+            growth,
+            centre=_longer(growth.centre, sizes[growth.category]),
+            spread=_longer(growth.spread, sizes[growth.category], np.inf),
+        )
+        for growth in base.layout.growths
+    )
     return replace(
         base,
-        layout=replace(base.layout, sizes=sizes),
+        layout=replace(base.layout, sizes=sizes, growths=growths),
         effects=tuple(_longer(t, size) for t, size in zip(base.effects, sizes, strict=True)),
         slopes=tuple(_longer(table, sizes[category]) for table, (category, _, _) in slopes),
     )
@@ -64,7 +73,7 @@ def _interaction(own: Interaction, sizes: tuple[int, ...]) -> Interaction:
     )
 
 
-def _longer(table: Floats, size: int) -> Floats:
+def _longer(table: Floats, size: int, other: float = 0.0) -> Floats:
     """Return a table of [size + 1] values, or rows, that begins with another's."""
-    more = np.zeros((size + 1 - len(table), *table.shape[1:]))
+    more = np.full((size + 1 - len(table), *table.shape[1:]), other)
     return np.concatenate([table, more])

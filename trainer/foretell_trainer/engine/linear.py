@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.sgd import descend
 
+GROWTH = 0
+"""The power of a trend along a number that is not in logs."""
+
 _NUMBER_PENALTY = 1.0
 _EFFECT_PENALTY = 1.0
 _SLOPE_PENALTY = 3.0
@@ -31,6 +34,25 @@ _OUTLIER = 4.0
 
 
 @dataclass(frozen=True)
+class Growth:
+    """A number as it is, not in logs, in each id's own deviations from its own mean."""
+
+    category: int
+    number: int
+    column: int
+    """Where it stands in `Inputs.clipped`."""
+    centre: Floats
+    """[V + 1]: first that of an unknown id."""
+    spread: Floats
+    """[V + 1]"""
+
+    def along(self, inputs: Inputs) -> Floats:
+        """Return the number of each row, [n]."""
+        place = inputs.codes[:, self.category] + 1
+        return (inputs.clipped[:, self.column] - self.centre[place]) / self.spread[place]
+
+
+@dataclass(frozen=True)
 class Layout:
     """Which columns the base has, fixed for all folds of a training run."""
 
@@ -39,8 +61,9 @@ class Layout:
     missing: Integers
     """The numbers that are sometimes missing: each has an indicator."""
     slopes: tuple[tuple[int, int, int], ...]
-    """(category, number, power): ids with a trend of their own along an extrapolated number,
-    and, with power 2, a bend of their own within the range of the training."""
+    """(category, number, power): ids with a trend of their own along an extrapolated number;
+    with power 2 a bend of their own within the range of the training; with `GROWTH` a trend along
+    a log-scaled number itself, so that a metric in logs grows exponentially with it."""
     lowest: Floats
     """[F], of the standardised numbers of the training."""
     highest: Floats
@@ -51,9 +74,16 @@ class Layout:
 
     What is left of their effects tells trees whether a value was known."""
     solver: Literal["ridge", "sgd"] = "ridge"
+    growths: tuple[Growth, ...] = ()
 
-    def along(self, inputs: Inputs, number: int, power: int) -> Floats:
+    def growth(self, category: int, number: int) -> Growth:
+        """Return how one category's growth along a number is measured."""
+        return next(g for g in self.growths if (g.category, g.number) == (category, number))
+
+    def along(self, inputs: Inputs, category: int, number: int, power: int) -> Floats:
         """Return what a slope is multiplied with, [n]."""
+        if power == GROWTH:
+            return self.growth(category, number).along(inputs)
         values = inputs.standard[:, number]
         if power == 1:
             return values
@@ -88,7 +118,7 @@ class LinearModel:
         total += self.effects_of(inputs.codes).sum(axis=1)
         for (category, number, power), table in zip(self.layout.slopes, self.slopes, strict=True):
             slope = table[inputs.codes[:, category] + 1]
-            total += slope * self.layout.along(inputs, number, power)
+            total += slope * self.layout.along(inputs, category, number, power)
         return np.asarray(total)
 
 
@@ -191,7 +221,7 @@ def columns_of_base(inputs: Inputs, layout: Layout) -> Columns:
         parts.append(_one_hot(codes[:, category], np.ones(n), size))
         penalties.append(np.full(size, _EFFECT_PENALTY))
     for category, number, power in layout.slopes:
-        along = layout.along(inputs, number, power)
+        along = layout.along(inputs, category, number, power)
         parts.append(_one_hot(codes[:, category], along, layout.sizes[category]))
         penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
     return Columns(

@@ -20,6 +20,7 @@ from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.floors import choose_parts, fit_parts, parts_for
 from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
+from foretell_trainer.engine.growth import choose_growth
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
 from foretell_trainer.engine.links import Derived
@@ -199,6 +200,8 @@ class MetricFit:
         training, parts = self.training, None
         layout = replace(self._layout, strength=self._strength())
         if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
+            logs = training.input_map.log_columns
+            layout = choose_growth(self.inputs, self.target, layout, logs, self.settings.seed)
             found = choose_parts(
                 self.inputs, self.target, layout, self.settings.seed, self.should_stop
             )

@@ -23,7 +23,7 @@ from foretell_trainer.engine.floors import Parts
 from foretell_trainer.engine.inputs import Floats, InputMap
 from foretell_trainer.engine.interaction import Interaction
 from foretell_trainer.engine.likeness import Term
-from foretell_trainer.engine.linear import Layout, LinearModel
+from foretell_trainer.engine.linear import Growth, Layout, LinearModel
 from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.metric import FittedMetric
 from foretell_trainer.engine.plan import Plan
@@ -99,6 +99,7 @@ _CLASSES: dict[str, type] = {
     found.__name__: found
     for found in (
         FitState,
+        Growth,
         Interaction,
         InputMap,
         KeptTrees,

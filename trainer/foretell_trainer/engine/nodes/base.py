@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, InputMap, Integers
-from foretell_trainer.engine.linear import LinearModel
+from foretell_trainer.engine.linear import GROWTH, Growth, LinearModel
 from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.nodes.inputs import NumberNodes
 from foretell_trainer.engine.nodes.look_ups import LookUps
@@ -20,12 +20,12 @@ _MOST = 600.0
 
 @dataclass(frozen=True)
 class _Slope:
-    """What the ids of one category add to the trend along one number, in one of the models."""
+    """What the ids of one category are times one of the numbers, in one of the models."""
 
     model: int
     category: int
+    kind: str
     number: int
-    power: int
     table: Floats
 
 
@@ -39,7 +39,7 @@ class Bases:
         self._models = [*(location.base for location in locations), *floors]
         self._metrics = len(locations)
         self._slopes = [
-            slope for i, model in enumerate(self._models) for slope in _slopes(i, model)
+            slope for i, model in enumerate(self._models) for slope in self._slopes_of(i, model)
         ]
         self._looked_up = self._register(look_ups) if self._categories else {}
 
@@ -51,10 +51,9 @@ class Bases:
         places = range(self._categories)
         own = {c: self._effects(c) for c in places}
         slots = {"effects": look_ups.add(self._metrics * self._categories, own)}
-        floors = self._models[self._metrics :]
-        if floors:
-            tables = {c: np.column_stack([floor.effects[c] for floor in floors]) for c in places}
-            slots["floors"] = look_ups.add(len(floors), tables)
+        sums = {c: self._sums(c) for c in places}
+        if any(table.any() for table in sums.values()):
+            slots["sums"] = look_ups.add(len(self._models), sums)
         if self._slopes:
             slots["slopes"] = look_ups.add(len(self._slopes), self._slope_tables())
         return slots
@@ -66,6 +65,40 @@ class Bases:
         )
         table[:, :, category] = np.column_stack([model.effects[category] for model in models])
         return table.reshape(len(table), -1)
+
+    def _sums(self, category: int) -> Floats:
+        """Return what a category adds to each model besides effects of bases, [V + 1, models]."""
+        table = np.zeros((self._models[0].layout.sizes[category] + 1, len(self._models)))
+        for place, model in enumerate(self._models):
+            if place >= self._metrics:
+                table[:, place] += model.effects[category]
+            for (own, number, power), slope in zip(model.layout.slopes, model.slopes, strict=True):
+                if own == category and power == GROWTH:
+                    growth, (mean, deviation, _) = self._raw(model, category, number)
+                    table[:, place] -= slope / growth.spread * (mean / deviation + growth.centre)
+        return table
+
+    def _raw(
+        self, model: LinearModel, category: int, number: int
+    ) -> tuple[Growth, tuple[float, float, float]]:
+        """Return a growth, and the raw number's mean, deviation and tangent beyond the data."""
+        mapping, growth = self._mapping, model.layout.growth(category, number)
+        tangent = mapping.tangent[growth.column] if np.isinf(mapping.highest[number]) else 0.0
+        mean, deviation = (v[growth.column] for v in (mapping.raw_mean, mapping.raw_deviation))
+        return growth, (float(mean), float(deviation), float(tangent))
+
+    def _slopes_of(self, place: int, model: LinearModel) -> Iterator[_Slope]:
+        for (category, number, power), table in zip(model.layout.slopes, model.slopes, strict=True):
+            if not table.any():
+                continue
+            if power == GROWTH:
+                growth, (_, deviation, tangent) = self._raw(model, category, number)
+                own = table / growth.spread
+                yield _Slope(place, category, "raw", number, own / deviation)
+                yield _Slope(place, category, "over", number, own * tangent)
+            else:
+                kind = "standard" if power == 1 else "bent"
+                yield _Slope(place, category, kind, number, table)
 
     def _slope_tables(self) -> dict[int, Floats]:
         tables: dict[int, Floats] = {}
@@ -89,18 +122,18 @@ class Bases:
 
         `interactions` are [n, 1] by the place of their metric.
         """
-        parts, weights, intercepts = self._of_numbers(graph, numbers)
+        named, intercepts = self._of_numbers(graph, numbers)
+        parts, weights = [part for part, _ in named.values()], [w for _, w in named.values()]
         if self._slopes:
-            bent = any(slope.power > 1 for slope in self._slopes)
-            along = graph.columns(graph.side_by_side(*parts[: 1 + bent]), self._along())
+            along = graph.columns(graph.side_by_side(*parts), self._along([*named]))
             parts.append(graph.add("Mul", along, found[self._looked_up["slopes"]]))
             weights.append(self._into([slope.model for slope in self._slopes]))
         if "effects" in self._looked_up:
             parts.append(found[self._looked_up["effects"]])
             weights.append(self._into(np.repeat(np.arange(self._metrics), self._categories)))
-        if "floors" in self._looked_up:
-            parts.append(found[self._looked_up["floors"]])
-            weights.append(self._into(np.arange(self._metrics, len(self._models))))
+        if "sums" in self._looked_up:
+            parts.append(found[self._looked_up["sums"]])
+            weights.append(self._into(np.arange(len(self._models))))
         for place, value in interactions.items():
             parts.append(value)
             weights.append(self._into([place]))
@@ -114,10 +147,10 @@ class Bases:
 
     def _of_numbers(
         self, graph: GraphBuilder, numbers: NumberNodes
-    ) -> tuple[list[str], list[Floats], Floats]:
-        """Return what the numbers are multiplied with, its weights and the intercepts.
+    ) -> tuple[dict[str, tuple[str, Floats]], Floats]:
+        """Return by kind what the numbers are multiplied with and its weights; the intercepts.
 
-        First come the standardised numbers and the squares that the slopes need.
+        All kinds but the last, indicators of what is missing, have a column for each number.
         """
         mapping, missing = self._mapping, self._models[0].layout.missing
         width, logs = len(mapping.mean), mapping.log_columns
@@ -126,23 +159,22 @@ class Bases:
         )
         scaled = clipped / mapping.raw_deviation[:, None]
         intercepts = np.array([model.intercept for model in self._models])
-        parts, weights = [numbers.standard], [direct]
-        if any(slope.power > 1 for slope in self._slopes):
+        parts = {"standard": (numbers.standard, direct)}
+        if any(slope.kind == "bent" for slope in self._slopes):
             ahead = graph.add("Add", numbers.standard, numbers.out)
-            parts.append(graph.add("Mul", numbers.inside, ahead))
-            weights.append(np.zeros_like(direct))
+            squares = graph.add("Mul", numbers.inside, ahead)
+            parts["bent"] = squares, np.zeros_like(direct)
         if len(logs):
-            parts.append(numbers.raw)
-            weights.append(self._in_columns(scaled))
+            parts["raw"] = numbers.raw, self._in_columns(scaled)
             intercepts = intercepts - mapping.raw_mean @ scaled
         if np.isinf(mapping.highest[logs]).any():
             ends = np.where(np.isinf(mapping.highest[logs]), mapping.tangent, 0.0)
-            parts.append(graph.add("Max", numbers.out, graph.constant(np.zeros(1))))
-            weights.append(self._in_columns(ends[:, None] * clipped))
+            over = graph.add("Max", numbers.out, graph.constant(np.zeros(1)))
+            parts["over"] = over, self._in_columns(ends[:, None] * clipped)
         if len(missing):
-            parts.append(graph.cast(graph.columns(numbers.missing, missing), np.float64))
-            weights.append(absent)
-        return parts, weights, intercepts
+            indicators = graph.cast(graph.columns(numbers.missing, missing), np.float64)
+            parts["missing"] = indicators, absent
+        return parts, intercepts
 
     def _in_columns(self, weights: Floats) -> Floats:
         """Return the weights [L, …] of log-scaled numbers in the places of all, [F, …]."""
@@ -150,10 +182,10 @@ class Bases:
         every[self._mapping.log_columns] = weights
         return every
 
-    def _along(self) -> Integers:
-        """Return where the numbers stand that the slopes are multiplied with."""
+    def _along(self, kinds: Sequence[str]) -> Integers:
+        """Return where the numbers stand, among these kinds, that slopes are multiplied with."""
         width = len(self._mapping.mean)
-        return np.array([s.number + (width if s.power > 1 else 0) for s in self._slopes])
+        return np.array([kinds.index(s.kind) * width + s.number for s in self._slopes])
 
     def _into(self, models: Sequence[int] | Integers) -> Floats:
         """Return weights that add columns to models as they are."""
@@ -179,11 +211,3 @@ class Bases:
         if (self._own_signs == 1).all():
             return sums
         return graph.add("Mul", sums, graph.constant(self._own_signs))
-
-
-def _slopes(place: int, model: LinearModel) -> list[_Slope]:
-    return [
-        _Slope(place, category, number, power, table)
-        for (category, number, power), table in zip(model.layout.slopes, model.slopes, strict=True)
-        if table.any()
-    ]
