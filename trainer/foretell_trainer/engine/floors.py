@@ -9,15 +9,15 @@ ceiling.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
 
 from foretell.errors import Cancelled
-from foretell_trainer.engine.folds import some_held_out
-from foretell_trainer.engine.inputs import Floats, Inputs
+from foretell_trainer.engine.folds import turns
+from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.linear import (
     GROWTH,
     Columns,
@@ -39,6 +39,10 @@ _LEAST_SHARE = 0.05
 _TRIED_ROWS = 5000
 _GAIN = 0.88
 """The error that a second part has to come down to, as a share, to be worth its cost."""
+
+
+_Predict = Callable[[Inputs, Floats, Inputs], Floats]
+"""Learns of some rows and their target, and returns what is predicted of others."""
 
 
 @dataclass(frozen=True)
@@ -83,26 +87,39 @@ def parts_for(layout: Layout, sign: int) -> Parts:
 
 def choose_parts(
     inputs: Inputs, target: Floats, layout: Layout, seed: int, should_stop: Callable[[], bool]
-) -> Parts | None:
+) -> tuple[Parts | None, float]:
     """Return the parts that predict held-out rows much better than one base does, or None.
 
-    Raises Cancelled.
+    Also returned is the error of what is chosen. Raises Cancelled.
     """
-    learned, out = some_held_out(len(target), _TRIED_ROWS, seed)
-    kept, held, known = inputs.take(learned), inputs.take(out), target[learned]
+    tried = turns(len(target), _TRIED_ROWS, seed)
 
-    def error(predicted: Floats) -> float:
-        return float(np.minimum(np.abs(target[out] - predicted), 1.0).mean())
+    def error(predict: _Predict) -> float:
+        return _error(predict, inputs, target, tried)
 
-    best = _GAIN * error(fit_linear(kept, known, layout).predict(held))
-    chosen = None
+    alone = error(lambda kept, known, held: fit_linear(kept, known, layout).predict(held))
+    best: tuple[Parts | None, float] = None, alone
     for sign in (FLOOR, CEILING):
         parts = parts_for(layout, sign)
-        fitted = fit_parts(kept, known, parts, should_stop)
-        found = error(parts.combine(fitted.work.predict(held), fitted.floor.predict(held)))
-        if found < best:
-            best, chosen = found, parts
-    return chosen
+
+        def combined(kept: Inputs, known: Floats, held: Inputs, parts: Parts = parts) -> Floats:
+            fitted = fit_parts(kept, known, parts, should_stop)
+            return parts.combine(fitted.work.predict(held), fitted.floor.predict(held))
+
+        found = error(combined)
+        if found < min(best[1], _GAIN * alone):
+            best = parts, found
+    return best
+
+
+def _error(
+    predict: _Predict, inputs: Inputs, target: Floats, tried: Sequence[tuple[Integers, Integers]]
+) -> float:
+    found = []
+    for kept, out in tried:
+        predicted = predict(inputs.take(kept), target[kept], inputs.take(out))
+        found.append(np.minimum(np.abs(target[out] - predicted), 1.0).mean())
+    return float(np.mean(found))
 
 
 def fit_parts(

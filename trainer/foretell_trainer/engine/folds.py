@@ -13,6 +13,8 @@ from foretell_trainer.engine.inputs import Integers
 MOST_KEPT = 3
 """How many rows of a key a few-shot fold keeps at most."""
 
+_FEW = 2000
+
 
 @dataclass(frozen=True)
 class FoldKind:
@@ -97,9 +99,13 @@ def _keys(codes: Integers) -> NDArray[np.int64]:
     return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def some_held_out(count: int, most: int, seed: int) -> tuple[Integers, Integers]:
-    """Return rows to learn from and a third as many to be predicted, of at most so many rows."""
+def turns(count: int, most: int, seed: int) -> list[tuple[Integers, Integers]]:
+    """Return rows to learn from and rows to be predicted, of at most so many rows.
+
+    A quarter is predicted; of few rows each quarter in turn, for one alone says little.
+    """
     rng = np.random.default_rng(seed)
     tried = np.sort(rng.permutation(count)[:most])
-    out = random_folds(len(tried), 4, rng) == 0
-    return tried[~out], tried[out]
+    folds = random_folds(len(tried), 4, rng)
+    used = range(4 if len(tried) < _FEW else 1)
+    return [(tried[folds != fold], tried[folds == fold]) for fold in used]

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from foretell_trainer.engine.folds import some_held_out
+from foretell_trainer.engine.folds import turns
 from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.linear import GROWTH, Growth, Layout, fit_linear
 
 _TRIED_ROWS = 5000
-_GAIN = 0.95
+WORTHWHILE = 0.95
 """The error that growths have to come down to, as a share, to be worth their columns."""
 _LEAST_SPREAD = 1e-9
 
@@ -37,14 +37,17 @@ def choose_growth(
         return layout
     slopes = ((growth.category, growth.number, GROWTH) for growth in growths)
     grown = replace(layout, slopes=(*layout.slopes, *slopes), growths=growths)
-    kept, out = some_held_out(len(target), _TRIED_ROWS, seed)
+    tried = turns(len(target), _TRIED_ROWS, seed)
 
-    def error(tried: Layout) -> float:
-        base = fit_linear(inputs.take(kept), target[kept], tried)
-        size = np.abs(target[out] - base.predict(inputs.take(out)))
-        return float(np.minimum(size, 1.0).mean())
+    def error(layout: Layout) -> float:
+        found = []
+        for kept, out in tried:
+            base = fit_linear(inputs.take(kept), target[kept], layout)
+            size = np.abs(target[out] - base.predict(inputs.take(out)))
+            found.append(np.minimum(size, 1.0).mean())
+        return float(np.mean(found))
 
-    return grown if error(grown) < _GAIN * error(layout) else layout
+    return grown if error(grown) < WORTHWHILE * error(layout) else layout
 
 
 def _growth(inputs: Inputs, layout: Layout, category: int, number: int, column: int) -> Growth:

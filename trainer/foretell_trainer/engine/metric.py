@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
-from foretell_trainer.engine.floors import choose_parts, fit_parts, parts_for
+from foretell_trainer.engine.floors import Parts, choose_parts, fit_parts
 from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
-from foretell_trainer.engine.growth import choose_growth
+from foretell_trainer.engine.growth import WORTHWHILE, choose_growth
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
 from foretell_trainer.engine.links import Derived
@@ -200,15 +200,10 @@ class MetricFit:
         training, parts = self.training, None
         layout = replace(self._layout, strength=self._strength())
         if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
-            logs = training.input_map.log_columns
-            layout = choose_growth(self.inputs, self.target, layout, logs, self.settings.seed)
-            found = choose_parts(
-                self.inputs, self.target, layout, self.settings.seed, self.should_stop
-            )
+            layout, found = self._chosen_parts(layout)
             if found is not None:
-                parts = parts_for(layout, found.sign)
-                two = fit_parts(self.inputs, self.target, parts, self.should_stop)
-                parts = replace(parts, start=two.weights)
+                two = fit_parts(self.inputs, self.target, found, self.should_stop)
+                parts = replace(found, start=two.weights)
         recipe = Recipe(
             inputs=training.input_map,
             layout=layout,
@@ -223,6 +218,18 @@ class MetricFit:
         base = recipe.bare(self.inputs, self.target, self.should_stop)
         plan = self.plan.learnt(self.inputs, self.target, base.bend(self.inputs))
         return replace(recipe, plan=plan)
+
+    def _chosen_parts(self, layout: Layout) -> tuple[Layout, Parts | None]:
+        """Return the layout, with growths where they help, and the parts of the base if any."""
+        seed, stop = self.settings.seed, self.should_stop
+        parts, error = choose_parts(self.inputs, self.target, layout, seed, stop)
+        logs = self.training.input_map.log_columns
+        grown = choose_growth(self.inputs, self.target, layout, logs, seed)
+        if grown is layout:
+            return layout, parts
+        # What begins flat and then rises may be growth, or a floor: growth has to be better.
+        also, left = choose_parts(self.inputs, self.target, grown, seed, stop)
+        return (grown, also) if left < WORTHWHILE * error else (layout, parts)
 
     def _strength(self) -> float:
         """Return the strength of the base's penalties that errs least on held-out rows."""
