@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,19 +33,33 @@ def truth(task: NDArray[Any], n: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(rates > 0, 1e-7 * np.exp(rates * n), 1e-6 * n)
 
 
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    """Two recursions for every other n up to 40, and sorting of up to a million numbers."""
+RISING = SCHEMA.model_copy(
+    update={
+        "features": (
+            SCHEMA.features[0],
+            SCHEMA.features[1].model_copy(update={"monotone": {"duration_s": "increasing"}}),
+        )
+    }
+)
+
+
+def fitted(schema: Schema, folder: Path) -> Predictor:
+    """Fit two recursions for every other n up to 40, and sorting of up to a million numbers."""
     rng = np.random.default_rng(5)
     few = np.tile(np.arange(20.0, 41.0, 2.0), 10)
     tasks = [*(np.full(len(few), name) for name in RATE), np.full(200, "sort")]
     task = np.concatenate(tasks)
     n = np.concatenate([few, few, np.exp(rng.uniform(np.log(10), np.log(1e6), 200)).round()])
     measured = truth(task, n) * np.exp(rng.normal(0, 0.02, len(n)))
-    folder = tmp_path_factory.mktemp("recursions")
     rows = {"task": task.tolist(), "n": n.tolist()}
-    Workload(SCHEMA, rows, measured[:, None]).train(folder)
-    return Predictor.load(folder / "bundle", SCHEMA)
+    Workload(schema, rows, measured[:, None]).train(folder)
+    return Predictor.load(folder / "bundle", schema)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """A bundle of recursions and sorting."""
+    return fitted(SCHEMA, tmp_path_factory.mktemp("recursions"))
 
 
 def median(predictor: Predictor, task: NDArray[Any], n: NDArray[np.float64]) -> Any:  # noqa: ANN401
@@ -66,3 +81,11 @@ def test_what_is_no_recursion_does_not_grow(predictor: Predictor) -> None:
     n = np.array([1e3, 1e4, 1e5])
     task = np.full(len(n), "sort")
     np.testing.assert_allclose(median(predictor, task, n) / truth(task, n), 1.0, atol=0.25)
+
+
+def test_growth_obeys_the_schema(tmp_path: Path) -> None:
+    """A metric that only rises with a number does so where an id grows exponentially, too."""
+    rising = fitted(RISING, tmp_path)
+    n = np.linspace(21, 60, 100)
+    for name in [*RATE, "sort", "never seen"]:
+        assert (np.diff(np.log(median(rising, np.full(len(n), name), n))) > -1e-6).all()

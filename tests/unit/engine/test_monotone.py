@@ -74,6 +74,7 @@ def trends(made_once: MadeOnce) -> Predictor:
 def medians(predictor: Predictor, along: str, task: str, at: Mapping[str, float]) -> Floats:
     """Return the median of each metric along one number, within and beyond the data, [n, M]."""
     grid = np.geomspace(0.05, 5000, 120) if along == "size" else np.linspace(1, 12, 60)
+    columns: dict[str, list[str] | list[float]]
     columns = {name: [value] * len(grid) for name, value in at.items()}
     columns |= {"task": [task] * len(grid), along: grid.tolist()}
     encoded = predictor.encoder.encode_columns(columns, len(grid))

@@ -13,7 +13,7 @@ import numpy as np
 
 from foretell.schema import Schema
 from foretell_trainer.engine.inputs import Floats, InputMap
-from foretell_trainer.engine.linear import LinearModel
+from foretell_trainer.engine.linear import GROWTH, LinearModel
 from foretell_trainer.engine.links import Derived
 
 _PLACES = 65
@@ -62,11 +62,16 @@ class Rule:
         by_category: dict[int, Floats] = {}
         for (category, number, power), table in zip(model.layout.slopes, model.slopes, strict=True):
             if number == self.number:
-                along = np.ones_like(self.places) if power == 1 else 2 * self.places
-                own = self.sign * table[:, None] * along
+                own = self.sign * table[:, None] * self._along(model, category, power)
                 by_category[category] = by_category.get(category, np.zeros(1)) + own
         worst = [table.min(axis=0) for table in by_category.values()]
         return np.asarray(sum(worst, np.zeros_like(self.places)))
+
+    def _along(self, model: LinearModel, category: int, power: int) -> Floats:
+        """Return how fast what a slope is multiplied with grows, [K] or by id [V + 1, K]."""
+        if power == GROWTH:
+            return self.steepness / model.layout.growth(category, self.number).spread[:, None]
+        return np.ones_like(self.places) if power == 1 else 2 * self.places
 
 
 def rules_of(
