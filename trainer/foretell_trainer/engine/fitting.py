@@ -58,7 +58,7 @@ def fit(
     measured = np.isfinite(training.metrics).sum(axis=0)
     for metric in chosen:
         _check_enough(training.schema, metric, int(measured[metric]))
-    seen, seen_by = _seen(training, chosen, settings.seed)
+    seen, seen_by = what_was_seen(training, chosen, settings.seed)
     fitted = []
     for place, metric in enumerate(chosen):
         rows = np.flatnonzero(np.isfinite(training.metrics[:, metric]))
@@ -143,7 +143,7 @@ def _kinds(training: TrainingSet, rows: Integers, settings: FitSettings) -> list
     )
 
 
-def _seen(
+def what_was_seen(
     training: TrainingSet, metrics: Sequence[int], seed: int
 ) -> tuple[tuple[Seen, ...], dict[int, int]]:
     """Return what is seen in the rows of any metric and of each, and which is each metric's."""

@@ -19,7 +19,7 @@ from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell_trainer.engine.calibration import centred, quantile_tables
 from foretell_trainer.engine.continued import continued
 from foretell_trainer.engine.families import Family, family_of
-from foretell_trainer.engine.fitting import Fitted
+from foretell_trainer.engine.fitting import Fitted, what_was_seen
 from foretell_trainer.engine.folds import FoldKind, random_folds
 from foretell_trainer.engine.grown import packed, widened
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
@@ -30,7 +30,7 @@ from foretell_trainer.engine.location import Location, known_codes
 from foretell_trainer.engine.metric import FittedMetric
 from foretell_trainer.engine.monotone import constraints, obeying, rules_of
 from foretell_trainer.engine.scale import scale_features
-from foretell_trainer.engine.seen import Seen, choose_anchors, count_groups
+from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.sgd import descend
 from foretell_trainer.engine.state import FitState, MetricState
 from foretell_trainer.engine.training_set import FitSettings, Progress, TrainingSet
@@ -74,7 +74,7 @@ def update(
     known = {one.metric: one for one in state.metrics}
     for metric in chosen:
         _check(training, metric, new, known)
-    seen, seen_by = _seen(training, chosen, settings.seed)
+    seen, seen_by = what_was_seen(training, chosen, settings.seed)
     fitted = []
     for place, metric in enumerate(chosen):
         name = training.schema.metrics[metric].name
@@ -83,25 +83,6 @@ def update(
         fitted.append(one.fit())
     seen_by |= {d.metric: seen_by[d.source] for d in derived}
     return Fitted(training, tuple(fitted), tuple(derived), seen, seen_by)
-
-
-def _seen(
-    training: TrainingSet, metrics: Sequence[int], seed: int
-) -> tuple[tuple[Seen, ...], dict[int, int]]:
-    """Return what is seen in the rows of any metric and of each, and which is each metric's."""
-    measured = np.isfinite(training.metrics[:, metrics])
-    kinds, which = np.unique(
-        np.column_stack([measured.any(axis=1), measured]), axis=1, return_inverse=True
-    )
-    order = np.argsort(np.unique(which.reshape(-1), return_index=True)[1])
-    seen = []
-    for rows in kinds.T[order]:
-        inputs = training.inputs.take(rows)
-        counts = count_groups(training.schema, training.sizes, inputs.codes)
-        seen.append(Seen(counts, choose_anchors(inputs.standard, seed)))
-    place = {int(kind): i for i, kind in enumerate(order)}
-    by = {m: place[int(w)] for m, w in zip(metrics, which.reshape(-1)[1:], strict=True)}
-    return tuple(seen), by
 
 
 def _check(
