@@ -96,7 +96,7 @@ def test_other_data_is_another_search(
 def test_a_search_that_is_stopped_keeps_its_trials(law: Ground, tmp_path: Path) -> None:
     """Cancelled in the middle, it loses the trial that ran and nothing else."""
     with pytest.raises(Cancelled):
-        search(law, AMPLE, tmp_path, should_stop=after(60))
+        search(law, AMPLE, tmp_path, should_stop=after(220))
     study = Study(law, tmp_path)
     assert study.default is not None
     assert 0 < study.count("COMPLETE", "PRUNED") < AMPLE.trials
