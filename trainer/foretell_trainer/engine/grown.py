@@ -8,7 +8,7 @@ import numpy as np
 
 from foretell_trainer.engine.inputs import Floats
 from foretell_trainer.engine.interaction import Interaction
-from foretell_trainer.engine.linear import LinearModel
+from foretell_trainer.engine.linear import Layout, LinearModel
 from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.training_set import TrainingSet
 
@@ -24,8 +24,8 @@ def widened(location: Location, training: TrainingSet) -> Location:
     if parts is not None:
         parts = replace(
             parts,
-            work=replace(parts.work, sizes=sizes),
-            floor=replace(parts.floor, sizes=sizes),
+            work=_layout(parts.work, sizes),
+            floor=_layout(parts.floor, sizes),
         )
     own = location.interaction
     return replace(
@@ -44,8 +44,7 @@ def packed(base: LinearModel) -> Floats:
     return np.concatenate([[base.intercept], base.weights, *tables])
 
 
-def _base(base: LinearModel, sizes: tuple[int, ...]) -> LinearModel:
-    slopes = zip(base.slopes, base.layout.slopes, strict=True)
+def _layout(layout: Layout, sizes: tuple[int, ...]) -> Layout:
     # What has no rows yet has nothing to grow along.
     growths = tuple(
         replace(
@@ -53,11 +52,16 @@ def _base(base: LinearModel, sizes: tuple[int, ...]) -> LinearModel:
             centre=_longer(growth.centre, sizes[growth.category]),
             spread=_longer(growth.spread, sizes[growth.category], np.inf),
         )
-        for growth in base.layout.growths
+        for growth in layout.growths
     )
+    return replace(layout, sizes=sizes, growths=growths)
+
+
+def _base(base: LinearModel, sizes: tuple[int, ...]) -> LinearModel:
+    slopes = zip(base.slopes, base.layout.slopes, strict=True)
     return replace(
         base,
-        layout=replace(base.layout, sizes=sizes, growths=growths),
+        layout=_layout(base.layout, sizes),
         effects=tuple(_longer(t, size) for t, size in zip(base.effects, sizes, strict=True)),
         slopes=tuple(_longer(table, sizes[category]) for table, (category, _, _) in slopes),
     )
