@@ -42,6 +42,7 @@ class RunningServer:
         self.settings = Settings(**{"registry_poll_s": 3600.0, "drain_seconds": 5.0, **given})
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._asked_to_stop = False
         self._ready: Future[Serving] = Future()
         self._thread = threading.Thread(target=self._run, name="server")
         self._stack = ExitStack()
@@ -68,8 +69,8 @@ class RunningServer:
 
     def stop(self) -> None:
         """Drain, as SIGTERM does, and wait until all is over. Stopping twice does nothing."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._loop is not None and not self._asked_to_stop:
+            self.begin_stop()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
 
@@ -77,6 +78,8 @@ class RunningServer:
         """Ask it to drain without waiting."""
         assert self._loop is not None
         assert self._stop is not None
+        # Asked once only: the loop may be closed a moment later, while its thread still lives.
+        self._asked_to_stop = True
         self._loop.call_soon_threadsafe(self._stop.set)
 
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
