@@ -12,6 +12,7 @@ processors that have nothing else to do.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK, make_app
 from foretell.client.channel import Stubs
 from foretell.client.reports import report_requests
+from foretell.parcel import pack
 from foretell.schema_file import load_schema
 from foretell.settings import Settings
 from foretell.stack.folder import StateFolder
@@ -75,7 +77,9 @@ def queue_rate(folder: Path, sent: Sequence[Message]) -> float:
         with WorkerProcesses(settings, [INGEST_QUEUE]), make_app(broker.url) as app:
             began = time.perf_counter()
             for message in sent:
-                app.send_task(INGEST_TASK, kwargs={"workload": WORKLOAD, "observations": message})
+                app.send_task(
+                    INGEST_TASK, kwargs={"workload": WORKLOAD, "observations": pack(message)}
+                )
             _await_stored(Store(settings.data), rows)
             return rows / (time.perf_counter() - began)
 
@@ -168,7 +172,8 @@ def _observation(number: int) -> dict[str, Any]:
             "argument": number + 1.0,
             "payload_bytes": 100,
         },
-        "metrics": {"duration_s": 0.1, "memory_kb": 1000.0},
+        # As many digits as measurements have.
+        "metrics": {"duration_s": math.exp(number % 997 / 100), "memory_kb": 1e3 + number % 9973},
     }
 
 

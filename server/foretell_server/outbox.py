@@ -16,6 +16,7 @@ from foretell.celery_settings import (
     make_app,
 )
 from foretell.errors import Unavailable
+from foretell.parcel import pack
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,7 +38,7 @@ class Outbox:
 
     def ingest(self, workload: str, observations: Sequence[Mapping[str, Any]]) -> None:
         """Hand observations to the trainer; Unavailable when the broker does not take them."""
-        kwargs = {"workload": workload, "observations": list(observations)}
+        kwargs = {"workload": workload, "observations": pack(observations)}
         self._send(INGEST_TASK, INGEST_QUEUE, kwargs)
 
     def decide(self, workload: str, observation_ids: Sequence[str], decision: Decision) -> None:

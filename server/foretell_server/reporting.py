@@ -17,7 +17,7 @@ from foretell_server.schemas import Schemas
 SCHEMA_KEPT_S = 2.0
 
 ObservationJson = Mapping[str, Any]
-"""An observation in the JSON form of `foretell.observation.Observation`, right or wrong."""
+"""What `foretell.observation.Observation` is made of, right or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class Reporter:
             count = len(observations)
             message = f"{count} are more than the {self._max_rows} that one call may have"
             raise InvalidInput([Violation("observations", str(count), message)])
-        observations = [self._filled(observation) for observation in observations]
-        verdicts = self._verdicts(observations)
+        observations = [self._filled(o) if o["prediction_id"] else o for o in observations]
         by_workload: dict[str, list[ObservationJson]] = {}
         for observation in observations:
             by_workload.setdefault(str(observation["workload"]), []).append(observation)
+        verdicts = self._verdicts(observations, by_workload)
         for workload, batch in by_workload.items():
             self._outbox.ingest(workload, batch)
         return verdicts
@@ -81,20 +81,29 @@ class Reporter:
         Without any of its own, that is, and with the version that answered; as it is when the
         prediction is not known any more.
         """
-        name = str(observation["prediction_id"])
-        found = self._recall(str(observation["workload"]), name) if name else None
+        found = self._recall(str(observation["workload"]), str(observation["prediction_id"]))
         if found is None:
             return observation
         features = observation["features"] or found.features
         return {**observation, "features": features, "answered_by": found.bundle_version}
 
-    def _verdicts(self, observations: Sequence[ObservationJson]) -> list[Verdict]:
-        """Return what is wrong with each; all are read at once, and one by one if any is not."""
+    def _verdicts(
+        self,
+        observations: Sequence[ObservationJson],
+        by_workload: Mapping[str, Sequence[ObservationJson]],
+    ) -> list[Verdict]:
+        """Return what is wrong with each; they are read only where something may be wrong."""
+        if all(self._are_plain(workload, batch) for workload, batch in by_workload.items()):
+            return [Verdict(str(observation["id"])) for observation in observations]
         try:
             read = _MANY.validate_python(observations)
         except ValidationError:
             return [self._verdict(observation) for observation in observations]
         return [self._checked(observation) for observation in read]
+
+    def _are_plain(self, workload: str, batch: Sequence[ObservationJson]) -> bool:
+        checker = self._checker(workload)
+        return not isinstance(checker, Violation) and checker.are_plain(batch)
 
     def _verdict(self, observation: ObservationJson) -> Verdict:
         name = str(observation["id"])

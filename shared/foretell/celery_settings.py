@@ -11,7 +11,8 @@ INGEST_QUEUE = "ingest"
 TRAIN_QUEUE = "train"
 
 INGEST_TASK = "foretell.ingest"
-"""Keywords: workload, observations (a list of the JSON form of `Observation`)."""
+"""Keywords: workload, observations (a `foretell.parcel`, or a list, of the JSON form of
+`Observation`)."""
 TRAIN_TASK = "foretell.train"
 """Keywords: job_id, workload, spec (what to train on, and how)."""
 

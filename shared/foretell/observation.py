@@ -6,13 +6,14 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from foretell.encoding import Encoder
 from foretell.errors import InvalidInput, Violation, listing
 from foretell.parsing import Value, range_text
+from foretell.plain import Plain
 from foretell.schema import Feature, Schema
 
 Outcome = Literal["completed", "timeout", "out_of_memory", "cancelled", "failed"]
@@ -56,25 +57,6 @@ class Observation(BaseModel):
     """The version of what was run."""
 
 
-class _Readable(NamedTuple):
-    """Which values of a feature can surely be read."""
-
-    types: tuple[type, ...]
-    low: float | None = None
-    high: float = 0.0
-
-
-def _readable(feature: Feature) -> _Readable:
-    """Return which values to look no closer at; MUST be some of those that `Encoder` reads."""
-    if feature.kind == "category":
-        return _Readable((str,))
-    if feature.kind == "flag":
-        return _Readable((bool,))
-    most = sys.float_info.max
-    low, high = max(feature.lower_limit, -most), min(feature.upper_limit, most)
-    return _Readable((float, int), low, high)
-
-
 class ObservationChecker:
     """Checks observations against one schema; compiled once."""
 
@@ -93,9 +75,7 @@ class ObservationChecker:
         }
         self._positive = {metric.name for metric in schema.metrics if metric.scale == "log"}
         self._fine = {name: self._range(name, limits) for name, limits in self._limits.items()}
-        self._readable = {f.name: _readable(f) for f in schema.inputs if f.derive is None}
-        self._required = tuple(f.name for f in schema.features if f.required)
-        self._surely_past = datetime.now(UTC) + MOST_AHEAD
+        self._plain = Plain(schema, self._fine, before=datetime.now(UTC) + MOST_AHEAD)
 
     def _range(self, name: str, limits: Feature) -> tuple[float, float]:
         """Return between which values there is surely nothing to complain about."""
@@ -107,31 +87,26 @@ class ObservationChecker:
 
     def check(self, observation: Observation) -> tuple[Violation, ...]:
         """Return why an observation cannot be learned from; nothing when it can."""
-        return () if self._is_plain(observation) else self._look_closer(observation)
+        return self.check_many([observation])[0]
 
-    def _is_plain(self, observation: Observation) -> bool:
-        """Return whether an observation is of the kind that nearly all are, and nothing wrong.
+    def check_many(self, observations: Sequence[Observation]) -> list[tuple[Violation, ...]]:
+        """Return for each observation why it cannot be learned from; nothing when it can."""
+        count = len(observations)
+        if self._plain.holds(observations):
+            return [()] * count
+        if count == 1:
+            return [self._look_closer(observations[0])]
+        # By halves: few are not plain, and the others need no closer look for their sake.
+        first, second = observations[: count // 2], observations[count // 2 :]
+        return self.check_many(first) + self.check_many(second)
 
-        It takes a fifth of the time of a closer look, which decides about all others.
+    def are_plain(self, observations: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether nothing is wrong with any of these, as far as a quick look can tell.
+
+        ``observations`` have the keys and types of `Observation`. Where it returns False,
+        `check` says what is wrong, if anything is.
         """
-        features, metrics, fine = observation.features, observation.metrics, self._fine
-        if not metrics or observation.outcome != "completed" or observation.lower_bounds:
-            return False
-        if observation.workload != self._workload or observation.time > self._surely_past:
-            return False
-        for name, value in metrics.items():
-            low, high = fine.get(name, _NOTHING)
-            if not low <= value <= high:
-                return False
-        for name, given in features.items():
-            wanted = self._readable.get(name)
-            if wanted is None or type(given) not in wanted.types:
-                return False
-            if wanted.low is not None and not wanted.low <= given <= wanted.high:  # type: ignore[operator]
-                return False
-        return (bool(features) or not observation.prediction_id) and all(
-            features.get(name) not in (None, "") for name in self._required
-        )
+        return self._plain.holds(observations)
 
     def _look_closer(self, observation: Observation) -> tuple[Violation, ...]:
         found: list[Violation] = []

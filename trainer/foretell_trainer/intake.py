@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 import redis
 
 from foretell.errors import ForetellError
 from foretell.logs import get_logger
+from foretell.parcel import unpack
 from foretell.registry import Registry
 from foretell.schema import Schema
+from foretell_trainer.appending import Appended
 from foretell_trainer.batches import Batch
 from foretell_trainer.messages import check_messages, reason_of, reject_messages
-from foretell_trainer.store import Appended, Store
+from foretell_trainer.store import Store
 from foretell_trainer.transport import poison_key
 
 SCHEMA_KEPT_S = 2.0
@@ -38,8 +41,7 @@ class Intake:
             Unavailable: the store is held by somebody else; nothing was stored.
             duckdb.Error: the store cannot be written, as when the disk is full.
         """
-        many = observations if isinstance(observations, list) else [observations]
-        batch = self._checked(str(workload), many)
+        batch = self._checked(str(workload), _opened(observations))
         appended = self._store.append(batch)
         _log.info(
             "observations stored",
@@ -60,7 +62,7 @@ class Intake:
             # From the same end: what came in meanwhile stays.
             client.ltrim(key, 0, -len(texts) - 1)
 
-    def _checked(self, workload: str, observations: Sequence[object]) -> Batch:
+    def _checked(self, workload: str, observations: Sequence[object] | bytes) -> Batch:
         try:
             return check_messages(self._schema(workload), observations)
         except ForetellError as error:
@@ -77,3 +79,13 @@ class Intake:
             schema = self._registry.schema(workload)
             self._schemas[workload] = (now, schema)
         return schema
+
+
+def _opened(observations: object) -> Sequence[object] | bytes:
+    """Return a message's observations: a list, the text in a parcel, or what else it may be."""
+    if isinstance(observations, list):
+        return observations
+    if isinstance(observations, str):
+        with suppress(ValueError):
+            return unpack(observations)
+    return [observations]

@@ -17,25 +17,38 @@ from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 _MANY = TypeAdapter(list[Observation])
 
 
-def check_messages(schema: Schema, observations: Sequence[object]) -> Batch:
-    """Check the observations of one message, in their JSON form, against the schema."""
-    checker = ObservationChecker(schema)
+def check_messages(schema: Schema, observations: Sequence[object] | bytes) -> Batch:
+    """Check the observations of one message, in their JSON form or as its text."""
+    parsed = _parse(observations)
+    accepted = [one for one in parsed if not isinstance(one, str)]
+    violations = ObservationChecker(schema).check_many(accepted)
     rejected: list[RejectedRow] = []
-    accepted: list[Observation] = []
-    for raw, parsed in zip(observations, _parse(observations), strict=True):
-        why = parsed if isinstance(parsed, str) else _violations(checker, parsed)
-        if isinstance(parsed, str) or why:
-            rejected.append(_rejection(raw, why))
-        else:
-            accepted.append(parsed)
+    if len(accepted) < len(parsed) or any(violations):
+        found = iter(violations)
+        reasons = [o if isinstance(o, str) else "; ".join(map(str, next(found))) for o in parsed]
+        raws = _listed(observations)
+        rejected = [_rejection(raw, why) for raw, why in zip(raws, reasons, strict=True) if why]
+        accepted = [o for o, wrong in zip(accepted, violations, strict=True) if not wrong]
     builder = BatchBuilder(schema.workload, Identities(schema).complaint if schema.links else None)
     builder.extend(accepted)
     return builder.build(rejected)
 
 
-def reject_messages(workload: str, observations: Sequence[object], reason: str) -> Batch:
+def _listed(observations: Sequence[object] | bytes) -> Sequence[object]:
+    """Return the observations of one message one by one; their text is a list's, if it is JSON."""
+    if not isinstance(observations, bytes):
+        return observations
+    try:
+        read = json.loads(observations)
+    except ValueError:
+        read = observations.decode(errors="replace")
+    return read if isinstance(read, list) else [read]
+
+
+def reject_messages(workload: str, observations: Sequence[object] | bytes, reason: str) -> Batch:
     """Return a batch that rejects all of a message's observations for one reason."""
-    return BatchBuilder(workload).build([_rejection(raw, reason) for raw in observations])
+    rejected = [_rejection(raw, reason) for raw in _listed(observations)]
+    return BatchBuilder(workload).build(rejected)
 
 
 def reason_of(error: ForetellError) -> str:
@@ -43,12 +56,14 @@ def reason_of(error: ForetellError) -> str:
     return f"{error.reason}: {error.message}"
 
 
-def _parse(observations: Sequence[object]) -> Sequence[Observation | str]:
+def _parse(observations: Sequence[object] | bytes) -> Sequence[Observation | str]:
     """Parse all at once; only when that fails, one by one, to tell which are wrong."""
     try:
+        if isinstance(observations, bytes):
+            return _MANY.validate_json(observations)
         return _MANY.validate_python(observations)
     except ValidationError:
-        return [_parse_one(raw) for raw in observations]
+        return [_parse_one(raw) for raw in _listed(observations)]
 
 
 def _parse_one(raw: object) -> Observation | str:
@@ -60,11 +75,6 @@ def _parse_one(raw: object) -> Observation | str:
             for fault in error.errors(include_url=False)
         )
         return "; ".join(faults)
-
-
-def _violations(checker: ObservationChecker, observation: Observation) -> str:
-    found = checker.check(observation)
-    return "; ".join(map(str, found)) if found else ""
 
 
 def _rejection(raw: object, reason: str) -> RejectedRow:

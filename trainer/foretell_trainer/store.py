@@ -20,21 +20,12 @@ from typing import IO
 import duckdb
 
 from foretell.errors import Unavailable
+from foretell_trainer.appending import Appended, append_batch
 from foretell_trainer.batches import Batch
 from foretell_trainer.migrations import migrate
 
 FILE_NAME = "foretell.duckdb"
 KEPT_AT_MOST_S = 2.0
-
-
-@dataclass(frozen=True)
-class Appended:
-    """What an append did: observations that were new, and those that were known already."""
-
-    stored: int
-    duplicates: int
-    flagged: int = 0
-    """Of those that were new: how many cannot be, and are kept out of training."""
 
 
 class Store:
@@ -101,11 +92,7 @@ class Store:
     def append(self, batch: Batch) -> Appended:
         """Append a batch in one transaction; an observation id that is known changes nothing."""
         with self.open() as connection, transaction(connection):
-            stored = _append_observations(connection, batch)
-            flagged = _append_anomalies(connection, batch)
-            _append_rejections(connection, batch)
-        duplicates = batch.observations.num_rows - stored
-        return Appended(stored=stored, duplicates=duplicates, flagged=flagged)
+            return append_batch(connection, batch)
 
 
 @dataclass(frozen=True)
@@ -210,83 +197,6 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-_ALL_FRESH = (
-    "CREATE OR REPLACE TEMP TABLE fresh AS"
-    " SELECT nextval('observation_number') AS number, * FROM (FROM marked ORDER BY row)"
-)
-# The first of two rows with one id wins, within a batch as between batches.
-_SOME_FRESH = (
-    "CREATE OR REPLACE TEMP TABLE fresh AS WITH"
-    " known AS (SELECT number FROM observations SEMI JOIN marked USING (digest)),"
-    " named AS (SELECT row, digest, workload, observation_id FROM batch JOIN marked USING (row)),"
-    " unknown AS (SELECT * FROM named ANTI JOIN"
-    "   (SELECT workload, observation_id FROM observations WHERE number IN (FROM known))"
-    "   USING (workload, observation_id))"
-    " SELECT nextval('observation_number') AS number, row, digest FROM ("
-    "   FROM unknown"
-    "   QUALIFY row_number() OVER (PARTITION BY workload, observation_id ORDER BY row) = 1"
-    "   ORDER BY row)"
-)
-
-
-def _append_observations(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
-    connection.register("batch", batch.observations)
-    connection.register("batch_metrics", batch.metrics)
-    # Known ids are found by their digests: one pass over eight bytes per observation. An index
-    # would have to be read from disk by each process that opens the file, which takes longer.
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE marked AS SELECT row,"
-        " md5_number_lower(workload || ' ' || observation_id) AS digest FROM batch"
-    )
-    suspects = connection.execute(
-        "SELECT (SELECT count(*) - count(DISTINCT digest) FROM marked)"
-        " + (SELECT count(*) FROM observations SEMI JOIN marked USING (digest))"
-    ).fetchall()
-    # Nearly always none, and then nobody need compare ids.
-    rows = connection.execute(_SOME_FRESH if suspects[0][0] else _ALL_FRESH).fetchall()
-    connection.execute(
-        "INSERT INTO observations BY NAME"
-        " SELECT fresh.number, fresh.digest, batch.* EXCLUDE (row)"
-        " REPLACE (observed_at AT TIME ZONE 'UTC' AS observed_at),"
-        " now() AT TIME ZONE 'UTC' AS received_at FROM batch JOIN fresh USING (row)"
-        " ORDER BY fresh.number"
-    )
-    connection.execute(
-        "INSERT INTO metrics SELECT number, metric, value, lower_bound"
-        " FROM batch_metrics JOIN fresh USING (row) ORDER BY number"
-    )
-    connection.unregister("batch")
-    connection.unregister("batch_metrics")
-    return int(rows[0][0])
-
-
-def _append_anomalies(connection: duckdb.DuckDBPyConnection, batch: Batch) -> int:
-    """Flag those of the batch that cannot be and are new; the table `fresh` says which are."""
-    if not len(batch.anomalies):
-        return 0
-    connection.register("batch_anomalies", batch.anomalies)
-    rows = connection.execute(
-        "INSERT INTO anomalies BY NAME SELECT number AS observation, reason,"
-        " now() AT TIME ZONE 'UTC' AS found_at FROM batch_anomalies JOIN fresh USING (row)"
-        " RETURNING observation"
-    ).fetchall()
-    connection.unregister("batch_anomalies")
-    return len(rows)
-
-
-def _append_rejections(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    if len(batch.rejections):
-        connection.register("batch_rejections", batch.rejections)
-        connection.execute(
-            "INSERT INTO rejected_observations (digest, workload, observation_id, source, line,"
-            " reason, content, received_at)"
-            " SELECT *, now() AT TIME ZONE 'UTC' FROM batch_rejections"
-            " QUALIFY row_number() OVER (PARTITION BY digest) = 1"
-            " ON CONFLICT DO NOTHING"
-        )
-        connection.unregister("batch_rejections")
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from foretell.v1 import common_pb2, observation_pb2
@@ -18,11 +19,13 @@ _OUTCOMES = {
     observation_pb2.OUTCOME_FAILED: "failed",
 }
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def observation_json(message: observation_pb2.Observation) -> ObservationJson:
-    """Return an observation in the JSON form of `foretell.observation.Observation`.
+    """Return an observation as what `foretell.observation.Observation` is made of.
 
-    What that form cannot hold becomes something that its check refuses, here and in the
+    What that cannot hold becomes something that its check refuses, here and in the
     trainer alike: a mistake is rejected with its reason, never repaired.
     """
     return {
@@ -53,14 +56,16 @@ def _acknowledgement(verdict: Verdict) -> observation_pb2.Acknowledgement:
     return message
 
 
-def _time(message: observation_pb2.Observation) -> str | None:
+def _time(message: observation_pb2.Observation) -> datetime | str | None:
     if not message.HasField("observe_time"):
         return None
+    at = message.observe_time
     try:
-        text: str = message.observe_time.ToJsonString()
-    except ValueError as error:
-        return str(error)
-    return text
+        if not 0 <= at.nanos < 10**9:
+            raise OverflowError
+        return _EPOCH + timedelta(seconds=at.seconds, microseconds=at.nanos // 1000)
+    except OverflowError:
+        return f"{at.seconds} s and {at.nanos} ns since 1970 is not a time"
 
 
 def _value(value: common_pb2.Value) -> Any:  # noqa: ANN401

@@ -18,6 +18,7 @@ import foretell
 from foretell.celery_settings import INGEST_QUEUE, INGEST_TASK
 from foretell.client import Client
 from foretell.observation import Observation
+from foretell.parcel import unpack
 from foretell.v1 import observation_pb2
 from foretell_trainer.messages import check_messages
 from tests.bundles import toy_schema
@@ -67,7 +68,8 @@ def queued(broker: str) -> list[dict[str, Any]]:
         raw = client.lrange(INGEST_QUEUE, 0, -1)
     messages = [json.loads(text) for text in reversed(raw)]
     assert {message["headers"]["task"] for message in messages} <= {INGEST_TASK}
-    return [json.loads(base64.b64decode(message["body"]))[1] for message in messages]
+    sent = [json.loads(base64.b64decode(message["body"]))[1] for message in messages]
+    return [{**told, "observations": json.loads(unpack(told["observations"]))} for told in sent]
 
 
 def test_accepted_observation_waits_in_the_broker(reporting: RunningServer, broker: str) -> None:

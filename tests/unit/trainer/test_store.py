@@ -15,8 +15,9 @@ import pytest
 
 from foretell.errors import Unavailable
 from foretell_trainer import migrations
+from foretell_trainer.appending import Appended
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
-from foretell_trainer.store import Appended, Store
+from foretell_trainer.store import Store
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
