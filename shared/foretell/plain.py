@@ -8,7 +8,7 @@ decides; so this look may be too strict, and never too lenient.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from math import isnan
@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 from foretell.schema import Feature, Schema
 
 _FIELDS = ("id", "workload", "time", "outcome", "lower_bounds", "features", "metrics")
-_of_mapping = itemgetter(*_FIELDS)
-_of_object = attrgetter(*_FIELDS)
 LONGEST_ID = 200
 
 
@@ -75,11 +73,10 @@ class Plain:
         """Return whether all of them are; each is an `Observation`, or a mapping like it."""
         if not observations:
             return True
-        read: Callable[[Any], tuple[Any, ...]] = (
-            _of_mapping if isinstance(observations[0], Mapping) else _of_object
-        )
-        ids, workloads, times, outcomes, bounds, features, metrics = zip(
-            *map(read, observations), strict=True
+        getter = itemgetter if isinstance(observations[0], Mapping) else attrgetter
+        # A column each, and no tuple for each row: those would have to be collected.
+        ids, workloads, times, outcomes, bounds, features, metrics = (
+            list(map(getter(name), observations)) for name in _FIELDS
         )
         return (
             set(workloads) == self._workload
