@@ -8,6 +8,7 @@ their own (`place`).
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -142,7 +143,7 @@ class Place:
 @pytest.fixture
 def settings(broker: str, state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings on the test's own folders."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     return _settings(state_folder, broker)
 
 
@@ -162,7 +163,7 @@ def standing_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sett
         settings = _settings(folder, broker.url)
         workers = WorkerProcesses(settings, (INGEST_QUEUE, TRAIN_QUEUE), FIT_AT_WILL)
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("PYTHONPATH", str(ROOT))
+            environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
             stack.enter_context(workers)
         yield settings
 

@@ -17,6 +17,7 @@ from foretell.anomalies import anomalies_key, from_json
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import DECIDE_TASK, INGEST_QUEUE
 from foretell.events import EVENTS_KEY
+from foretell.parcel import pack
 from foretell.schema import Link
 from foretell.settings import Settings
 from foretell_trainer.anomalies.ledger import list_anomalies
@@ -68,7 +69,7 @@ def test_random_sigkills_under_load_lose_and_double_nothing(place: Place) -> Non
         return running.pid("ingest") not in killed and place.held_messages() > 0
 
     for number, batch in enumerate(sent):
-        place.send(batch)
+        place.send(pack(batch))
         if number % 15 == 14:
             eventually(busy)
             time.sleep(rng.uniform(0, 0.1))
@@ -91,8 +92,8 @@ def test_a_locked_store_delays_and_loses_nothing(standing: Place) -> None:
 def test_bad_observations_are_kept_with_their_reasons(standing: Place) -> None:
     """What cannot be stored is in the rejected observations; the rest of its message is stored."""
     bad = standing.observation("bad", metrics={"seconds": -1})
-    standing.send([standing.observation("good"), bad])
-    standing.send([standing.observation("lost")], workload="nonsense")
+    standing.send(pack([standing.observation("good"), bad]))
+    standing.send(pack([standing.observation("lost")]), workload="nonsense")
     standing.send("not a list")
     standing.send([standing.observation("last")])
     eventually(lambda: "last" in standing.stored_ids())

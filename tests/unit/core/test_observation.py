@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from foretell.observation import Observation, check
+from foretell.observation import Observation, ObservationChecker, check
+from foretell.parcel import pack, unpack
 from foretell.schema import Schema
 
 GOOD: dict[str, Any] = {
@@ -74,3 +75,29 @@ def test_what_is_no_observation_is_refused(changes: dict[str, object]) -> None:
     """A time has an offset, an id is not empty, outcomes are known, fields are those there are."""
     with pytest.raises(ValidationError):
         Observation.model_validate({**GOOD, **changes})
+
+
+def test_many_are_judged_as_each_would_be(schema: Schema) -> None:
+    """What is wrong with one of many is said of that one alone, wherever it stands."""
+    wrong: list[dict[str, Any]] = [
+        {"metrics": {"duration_s": "nan"}},
+        {"features": {**GOOD["features"], "samples": 10**400}},
+        {"features": {**GOOD["features"], "colour": "red"}},
+        {"features": {"samples": 16}},
+        {"time": "2999-01-01T00:00:00Z"},
+    ]
+    rows: list[dict[str, Any]] = [{} for _ in range(40)]
+    for place, changes in zip((0, 7, 8, 21, 39), wrong, strict=True):
+        rows[place] = changes
+    many = [Observation.model_validate({**GOOD, **changes}) for changes in rows]
+    found = ObservationChecker(schema).check_many(many)
+    assert found == [check(one, schema) for one in many]
+    assert [bool(violations) for violations in found] == [bool(changes) for changes in rows]
+
+
+def test_a_parcel_holds_what_was_packed() -> None:
+    """Observations are the same after they have crossed the broker, also what is wrong in them."""
+    wrong = {**GOOD, "metrics": {"duration_s": float("inf")}, "features": {"scene": {}}}
+    assert json.loads(unpack(pack([GOOD, wrong]))) == [GOOD, wrong]
+    with pytest.raises(ValueError, match=r"padding|base64"):
+        unpack("no parcel")
