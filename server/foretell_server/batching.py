@@ -1,9 +1,11 @@
 """Micro-batches: rows that wait at the same time go through the graph together.
 
-A run of the graph costs nearly as much for one row as for ten. So when several calls are on their
-way, the first waits for the others: as long as they keep coming, and never longer than a few
-milliseconds. Whether any will come is learned from what happened before: on an idle server a row
-is run at once.
+A run of the graph costs nearly as much for one row as for ten. So a row is run when somebody waits
+for its answer: those of a stream come in while the answers before them are written. And when
+several calls are on their way, the first waits for the others: as long as they keep coming, until
+there are as many as there were before, and never longer than a few milliseconds. Whether any will
+come is learned from what happened before: on an idle server a row is run at once, in the pass of
+the loop that brought it.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ MOST_ROWS = 32
 """More than this in one run would keep the event loop from everybody else."""
 LONGEST_WAIT_S = 0.004
 """How long the first of a batch waits at most."""
-LONGEST_IDLE_S = 0.001
+LONGEST_IDLE_S = 75e-6
 """How long a batch holds up a loop that has nothing else to do; less where a run takes less."""
 LARGEST_DOUBT = 64
 """Of so many rows that came alone, one waits to see whether that has changed."""
+USUAL_BATCHES = 8
+"""Of so many batches, one waits for more rows than there usually are."""
 
 
 class _Waiting(NamedTuple):
@@ -40,17 +44,25 @@ class RowBatcher:
         "_doubt",
         "_idle_s",
         "_last",
+        "_needed",
         "_pass_s",
         "_patient",
         "_run_s",
         "_skip",
+        "_until_probe",
+        "_usual",
         "_waiting",
     )
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
         self._began = self._last = self._idle_s = 0.0
+        # Whether a pass of the loop is going to look at what waits.
+        self._needed = False
         self._patient = False
+        # How many rows there were when the last of a batch came.
+        self._usual = MOST_ROWS
+        self._until_probe = USUAL_BATCHES
         # How many batches are not waited for before the next that is: 0 once waiting has paid,
         # twice as many each time that it has not.
         self._doubt = self._skip = LARGEST_DOUBT
@@ -59,32 +71,57 @@ class RowBatcher:
         # What a pass of the loop takes in which nothing happens.
         self._pass_s = LONGEST_IDLE_S
 
+    def alone(self, predictor: Predictor, row: EncodedRow) -> RowOutputs | None:
+        """Return the graph's outputs for a row if nobody is likely to share its run.
+
+        None if it has to be asked for with `ask`, which also says what is wrong with a row that
+        fails.
+        """
+        if self._waiting or self._skip == 0:
+            return None
+        began = time.perf_counter()
+        try:
+            (outputs,) = predictor.run_rows((row,))
+        except Exception:  # it is run again by `ask`, and fails there for its caller to hear
+            return None
+        self._ran_alone(began)
+        self._skip -= 1
+        return outputs
+
     def ask(self, predictor: Predictor, row: EncodedRow) -> asyncio.Future[RowOutputs]:
-        """Return what will hold the graph's outputs for a row."""
-        loop = asyncio.get_running_loop()
-        outputs: asyncio.Future[RowOutputs] = loop.create_future()
+        """Return what will hold the graph's outputs for a row, some time after `need`."""
+        outputs: asyncio.Future[RowOutputs] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(predictor, row, outputs))
         self._idle_s = 0.0
-        if len(self._waiting) == 1:
-            self._began = self._last = time.perf_counter()
-            self._patient = self._skip == 0
-            # At the end of this pass of the loop: others that came in it are there then.
-            loop.call_soon(self._pass, loop)
-        elif len(self._waiting) >= MOST_ROWS:
+        if len(self._waiting) >= MOST_ROWS:
+            self._learn(MOST_ROWS)
             self._flush()
         return outputs
 
+    def need(self) -> None:
+        """Run what waits soon: somebody can do nothing before."""
+        if not self._needed and self._waiting:
+            self._needed = True
+            self._began = self._last = time.perf_counter()
+            self._idle_s = 0.0
+            self._patient = self._skip == 0
+            # At the end of this pass of the loop: others that came in it are there then.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._pass, loop)
+
     def _pass(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits, unless there is reason to wait for another pass of the loop."""
-        if not self._waiting:
-            return
-        if self._patient and self._more_may_come():
+        if self._patient and self._waiting and self._more_may_come():
             loop.call_soon(self._pass, loop)
             return
-        self._learn(alone=len(self._waiting) == 1)
-        self._flush()
+        self._needed = False
+        if self._waiting:
+            self._learn(len(self._waiting))
+            self._flush()
 
     def _more_may_come(self) -> bool:
+        if len(self._waiting) >= self._usual and self._until_probe and not self._doubt:
+            return False
         now = time.perf_counter()
         took, self._last = now - self._last, now
         # The fastest pass there was is an empty one; slowly forgotten, should all get slower.
@@ -95,14 +132,19 @@ class RowBatcher:
             self._idle_s += took
         return self._idle_s < self._run_s and now - self._began < LONGEST_WAIT_S
 
-    def _learn(self, *, alone: bool) -> None:
-        if not alone:
+    def _learn(self, rows: int) -> None:
+        """Learn from a batch of so many rows whether, and for how many, to wait."""
+        if rows > 1:
             self._doubt = self._skip = 0
+            # Fewer than usual have been waited for in vain; and so has another one now and then.
+            if rows < self._usual or not self._until_probe:
+                self._usual = rows
+            self._until_probe = (self._until_probe or USUAL_BATCHES) - 1
         elif self._patient:
             self._doubt = min(2 * self._doubt + 1, LARGEST_DOUBT)
             self._skip = self._doubt
         else:
-            self._skip -= 1
+            self._skip = max(self._skip - 1, 0)
 
     def _flush(self) -> None:
         # Rows whose caller has gone meanwhile are not run.
@@ -115,8 +157,11 @@ class RowBatcher:
         for together in by_predictor.values():
             _run(together)
         if len(waiting) == 1:
-            took = min(time.perf_counter() - began, LONGEST_IDLE_S)
-            self._run_s += (took - self._run_s) / 16
+            self._ran_alone(began)
+
+    def _ran_alone(self, began: float) -> None:
+        took = min(time.perf_counter() - began, LONGEST_IDLE_S)
+        self._run_s += (took - self._run_s) / 16
 
 
 def _run(waiting: Sequence[_Waiting]) -> None:

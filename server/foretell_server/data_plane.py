@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from foretell.columns import Column
 from foretell.encoding import Encoded
 from foretell.errors import InvalidInput, TooMuch, Violation
+from foretell.few_rows import encode_few
 from foretell.parsing import Value
 from foretell_server.answers import Answers, join_answers, read_answers
+from foretell_server.few import FEW_ROWS, FewRows
 from foretell_server.options import DEFAULT_OPTIONS, Options, Plan
 from foretell_server.shelf import LiveBundle
 from foretell_server.slices import in_slices
@@ -78,8 +80,12 @@ class DataPlane:
         self.check_rows(question.rows)
         plan = bundle.plan(question.options)
         self._check_answer(question.rows, plan.cells + 1 + len(bundle.groups))
-        encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
         name = self.new_name()
+        if question.rows <= FEW_ROWS:
+            few = encode_few(bundle.predictor.encoder, question.columns, question.rows)
+            if few is not None:
+                return _few_reader(bundle, plan).answers(few, bundle.predictor.run_rows(few), name)
+        encoded = bundle.predictor.encoder.encode_columns(question.columns, question.rows)
 
         def answer(rows: slice) -> Answers:
             return _answer(bundle, plan, _slice(encoded, rows), name)
@@ -118,6 +124,15 @@ def _answer(bundle: LiveBundle, plan: Plan, encoded: Encoded, name: str) -> Answ
         groups=bundle.groups,
         prediction_id=name,
     )
+
+
+def _few_reader(bundle: LiveBundle, plan: Plan) -> FewRows:
+    """Return what answers few rows by this plan; compiled once."""
+    found: FewRows | None = bundle.few_rows.get(plan.options)
+    if found is None:
+        found = FewRows(plan, bundle.predictor)
+        bundle.few_rows.put(plan.options, found)
+    return found
 
 
 def _slice(encoded: Encoded, rows: slice) -> Encoded:

@@ -74,7 +74,10 @@ class HotPath:
 
     async def predict(self, raw: bytes) -> Answer:
         """Return the answer to a request that the cache does not have."""
-        asked = self.recall(raw)
+        begun = self.recall(raw)
+        if isinstance(begun, Answer):
+            return begun
+        asked = begun
         if asked is None:
             request = decoded(prediction_pb2.PredictRequest, raw)
             asked = self.ask(raw, request)
@@ -85,8 +88,11 @@ class HotPath:
             raise TooMuch("too many versions are asked for at once; ask for fewer")
         return await self.finish(asked)
 
-    def recall(self, raw: bytes) -> Asked | None:
-        """Send a request's row on its way, unparsed; None unless its form is known."""
+    def recall(self, raw: bytes, *, at_once: bool = True) -> Answer | Asked | None:
+        """Answer a request unparsed, or send its row on its way; None unless its form is known.
+
+        `at_once` says that its caller waits for this answer, and not for one before it.
+        """
         end = correlation_end(raw)
         if end and not raw[2:end].isascii():
             return None
@@ -98,6 +104,9 @@ class HotPath:
         if self._shelf.live.get(bundle.workload) is not bundle:
             self._forms.forget()
             return None
+        outputs = self._batcher.alone(bundle.predictor, row) if at_once else None
+        if outputs is not None:
+            return self._answer(raw, key, bundle, bundle.life, answer, row, outputs)
         return self._send(raw, key, bundle, answer, row, exact=False)
 
     def ask(self, raw: bytes, request: prediction_pb2.PredictRequest) -> Asked | None:
@@ -120,6 +129,8 @@ class HotPath:
 
     async def finish(self, asked: Asked) -> Answer:
         """Return the answer once the row has come through the graph."""
+        if not asked.outputs.done():
+            self._batcher.need()
         try:
             outputs = await asked.outputs
         except ForetellError:
@@ -131,7 +142,8 @@ class HotPath:
             answer, row = _read(instead, _question(asked.raw))
             again = self._send(asked.raw, asked.key, instead, answer, row, exact=False)
             return await self.finish(again)
-        return self._answer(asked, outputs)
+        raw, key, _, bundle, life, answer, row, _ = asked
+        return self._answer(raw, key, bundle, life, answer, row, outputs)
 
     def _send(
         self,
@@ -146,13 +158,21 @@ class HotPath:
         outputs = self._batcher.ask(bundle.predictor, row)
         return Asked(raw, key, exact, bundle, bundle.life, answer, row, outputs)
 
-    def _answer(self, asked: Asked, outputs: RowOutputs) -> Answer:
-        bundle = asked.bundle
-        body = self._body(bundle, asked.raw, asked.answer, asked.row, outputs)
-        kept = Kept(body, bundle.workload, bundle.version, asked.life, outputs.correction)
-        if asked.key:
-            self._cache.put(asked.key, kept)
-        return self._named(kept, asked.raw)
+    def _answer(
+        self,
+        raw: bytes,
+        key: bytes,
+        bundle: LiveBundle,
+        life: Life,
+        answer: RowAnswer,
+        row: EncodedRow,
+        outputs: RowOutputs,
+    ) -> Answer:
+        body = self._body(bundle, raw, answer, row, outputs)
+        kept = Kept(body, bundle.workload, bundle.version, life, outputs.correction)
+        if key:
+            self._cache.put(key, kept)
+        return self._named(kept, raw)
 
     def again(self, bundle: LiveBundle, raw: bytes, prediction_id: str) -> bytes:
         """Return what this bundle answers, as it is, under a name that an answer has already."""

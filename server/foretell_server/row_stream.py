@@ -127,12 +127,15 @@ class RowStream:
         message = _Message(raw)
         self._meter.in_flight += 1
         path = self._path
-        message.answer = path.cached(raw)
-        message.asked = path.recall(raw) if message.answer is None else None
-        if message.answer is not None or message.asked is not None:
-            message.head = raw[: correlation_end(raw)]
-            return message
         try:
+            begun = path.cached(raw) or path.recall(raw, at_once=not self._messages)
+            if begun is not None:
+                message.head = raw[: correlation_end(raw)]
+                if isinstance(begun, Answer):
+                    message.answer = begun
+                else:
+                    message.asked = begun
+                return message
             request = decoded(prediction_pb2.PredictRequest, raw)
             message.head = _head(request.correlation_id)
             message.asked = path.ask(raw, request)

@@ -59,6 +59,7 @@ class LiveBundle:
         "_correction",
         "_default_plan",
         "_plans",
+        "few_rows",
         "groups",
         "life",
         "loaded_at",
@@ -81,6 +82,8 @@ class LiveBundle:
         """Whether answers that were kept still hold."""
         self.row_answers: Remembered[Any] = Remembered()
         """What writes answers about rows, kept here for whoever does that."""
+        self.few_rows: Remembered[Any] = Remembered()
+        """What reads answers about few rows, likewise."""
         self._plans: Remembered[Plan] = Remembered()
         self._correction = 0
         self._default_plan = compile_plan(DEFAULT_OPTIONS, predictor.schema)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -104,6 +105,8 @@ class Predictor:
         """Rows of the training data; None in bundles of old, whose answers have no explanation."""
         self.schema = manifest.schema_
         self.encoder = Encoder(self.schema, manifest.vocabulary, manifest.catalogs)
+        self._pack_numbers = Struct(f"={len(self.schema.number_names)}d").pack
+        self._pack_categories = Struct(f"={len(self.schema.category_names)}q").pack
         self._session = session
         self.tables = manifest.quantiles.tables()
         self._log = np.array([metric.scale == "log" for metric in self.schema.metrics])
@@ -145,9 +148,14 @@ class Predictor:
 
     def run_rows(self, rows: Sequence[EncodedRow]) -> list[RowOutputs]:
         """Return the outputs for a few rows, corrected, in plain numbers, from one run."""
-        numbers = np.array([row.numbers for row in rows], dtype=np.float64)
-        categories = np.array([row.categories for row in rows], dtype=np.int64)
-        outputs = self._run(numbers, categories)
+        # By way of bytes: a fifth of what numpy takes for lists of lists.
+        numbers, categories = self._pack_numbers, self._pack_categories
+        packed_numbers = b"".join([numbers(*row.numbers) for row in rows])
+        packed_categories = b"".join([categories(*row.categories) for row in rows])
+        outputs = self._run(
+            np.frombuffer(packed_numbers, dtype=np.float64).reshape(len(rows), -1),
+            np.frombuffer(packed_categories, dtype=np.int64).reshape(len(rows), -1),
+        )
         plain = zip(*(o.tolist() for o in outputs), strict=True)
         table = self.corrections
         if table is None:

@@ -71,9 +71,8 @@ def _texts(message: common_pb2.Column, rows: int) -> Coded:
     valid = _validity(message, rows, len(indices))
     if valid is not None:
         indices[~valid] = MISSING
-    beyond = np.flatnonzero(indices >= len(sent.dictionary))
-    if len(beyond):
-        row = int(beyond[0])
+    if indices.size and indices.max() >= len(sent.dictionary):
+        row = int((indices >= len(sent.dictionary)).argmax())
         raise ValueError(
             f"row {row} has index {indices[row]} into a dictionary of {len(sent.dictionary)}"
         )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from foretell.parsing import Value
 
+_ENCODINGS = frozenset(common_pb2.Encoding.values())
+
 TIERS = {
     "repeat": common_pb2.TIER_REPEAT,
     "warm": common_pb2.TIER_WARM,
@@ -42,7 +44,7 @@ def question(request: prediction_pb2.PredictRequest) -> Question:
 
 def table_question(request: prediction_pb2.PredictBatchRequest) -> TableQuestion:
     """Return what a request of packed columns asks."""
-    if request.encoding not in common_pb2.Encoding.values():
+    if request.encoding not in _ENCODINGS:
         allowed = ", ".join(common_pb2.Encoding.keys())
         message = f"{request.encoding} is not an encoding; allowed: {allowed}"
         raise InvalidInput([Violation("encoding", str(request.encoding), message)])

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from foretell.forecast import Floats, QuantileTables
+from foretell.forecast import Floats
 from foretell.predictor import Predictor, RowOutputs
-from foretell.row_forecast import RowReader
 from foretell.v1 import prediction_pb2
 from foretell_server.answers import MetricAnswer
 from foretell_server.converters.prediction import TIERS, forecast_message
+from foretell_server.few import AskedMetric
 from foretell_server.options import MetricPlan, Plan
 
 _DOUBLE = struct.Struct("<d")
@@ -42,7 +42,7 @@ class RowAnswer:
         self._readers = [
             (
                 metric.index,
-                _reader(plan, metric, predictor.tables),
+                AskedMetric.compile(plan, metric, predictor.tables).reader,
                 3 + len(metric.quantiles),
                 bool(metric.deadlines),
             )
@@ -105,18 +105,6 @@ def named(body: bytes, prediction_id: str) -> bytes:
     """Return an answer with its prediction id, which is the last field there is."""
     name = prediction_id.encode()
     return body + _ID_TAG + bytes((len(name),)) + name
-
-
-def _reader(plan: Plan, metric: MetricPlan, tables: QuantileTables) -> RowReader:
-    levels = [*plan.levels[1:3], *(plan.levels[i] for i in metric.quantiles + metric.reservations)]
-    return RowReader(
-        tables,
-        metric.index,
-        log=metric.metric.scale == "log",
-        levels=levels,
-        tolerance=plan.options.confidence_tolerance,
-        deadlines=metric.deadlines,
-    )
 
 
 def _pieces(plan: Plan) -> list[bytes]:

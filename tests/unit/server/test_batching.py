@@ -48,7 +48,9 @@ def test_rows_that_come_together_are_run_together(predictor: Any) -> None:  # no
     async def ask() -> list[RowOutputs]:
         batcher = RowBatcher()
         sizes = range(1, MOST_ROWS + 4)
-        return await asyncio.gather(*(batcher.ask(predictor, row(float(s))) for s in sizes))
+        asked = [batcher.ask(predictor, row(float(s))) for s in sizes]
+        batcher.need()
+        return await asyncio.gather(*asked)
 
     answers = asyncio.run(ask())
     assert predictor.runs == [MOST_ROWS, 3]
@@ -63,6 +65,7 @@ def test_a_row_that_fails_fails_alone(predictor: Any) -> None:  # noqa: ANN401
     async def ask() -> list[Any]:
         batcher = RowBatcher()
         asked = [batcher.ask(predictor, row(size)) for size in (1.0, -1.0, 2.0)]
+        batcher.need()
         return await asyncio.gather(*asked, return_exceptions=True)
 
     good, bad, also_good = asyncio.run(ask())
@@ -80,6 +83,7 @@ def test_rows_of_callers_that_have_gone_are_not_run(predictor: Any) -> None:  # 
         gone = batcher.ask(predictor, row(1.0))
         stays = batcher.ask(predictor, row(2.0))
         gone.cancel()
+        batcher.need()
         return await stays
 
     assert asyncio.run(ask()).location
@@ -91,13 +95,80 @@ def test_each_bundle_runs_its_own_rows(predictor: Any) -> None:  # noqa: ANN401
 
     async def ask(other: Any) -> None:  # noqa: ANN401
         batcher = RowBatcher()
-        await asyncio.gather(
-            batcher.ask(predictor, row(1.0)),
-            batcher.ask(other, row(2.0)),
-            batcher.ask(predictor, row(3.0)),
-        )
+        whose = (predictor, other, predictor)
+        asked = [batcher.ask(mine, row(float(size))) for size, mine in enumerate(whose, 1)]
+        batcher.need()
+        await asyncio.gather(*asked)
 
     other = Counted(predictor._predictor)
     asyncio.run(ask(other))
     assert predictor.runs == [2]
     assert other.runs == [1]
+
+
+def test_a_row_that_comes_alone_is_run_at_once(predictor: Any) -> None:  # noqa: ANN401
+    """Where nobody shared a run before, a row does not wait for the loop, unless it fails."""
+
+    async def ask() -> tuple[RowOutputs | None, RowOutputs | None, Any]:
+        batcher = RowBatcher()
+        good, bad = batcher.alone(predictor, row(1.0)), batcher.alone(predictor, row(-1.0))
+        asked = batcher.ask(predictor, row(-1.0))
+        batcher.need()
+        (told,) = await asyncio.gather(asked, return_exceptions=True)
+        return good, bad, told
+
+    good, bad, told = asyncio.run(ask())
+    assert good is not None
+    assert good.location
+    assert bad is None
+    assert isinstance(told, RuntimeError)
+
+
+def test_rows_wait_for_each_other_once_that_has_paid(predictor: Any) -> None:  # noqa: ANN401
+    """After rows have shared a run, and while some wait, none is run alone."""
+
+    async def ask() -> tuple[RowOutputs | None, RowOutputs | None]:
+        batcher = RowBatcher()
+        asked = [batcher.ask(predictor, row(size)) for size in (1.0, 2.0)]
+        meanwhile = batcher.alone(predictor, row(3.0))
+        batcher.need()
+        await asyncio.gather(*asked)
+        return meanwhile, batcher.alone(predictor, row(4.0))
+
+    assert asyncio.run(ask()) == (None, None)
+    assert predictor.runs == [2]
+
+
+def test_rows_that_nobody_needs_yet_wait_for_a_whole_batch(predictor: Any) -> None:  # noqa: ANN401
+    """Without anybody who needs them, rows are run when there are as many as a run may have."""
+
+    async def ask() -> None:
+        batcher = RowBatcher()
+        asked = [batcher.ask(predictor, row(1.0 + i)) for i in range(MOST_ROWS - 1)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not any(outputs.done() for outputs in asked)
+        batcher.ask(predictor, row(0.5))
+        assert all(outputs.done() for outputs in asked)
+
+    asyncio.run(ask())
+    assert predictor.runs == [MOST_ROWS]
+
+
+def test_once_there_are_as_many_as_usual_nobody_waits_longer(predictor: Any) -> None:  # noqa: ANN401
+    """A batch that has the size of the one before it is run in the next pass of the loop."""
+
+    async def ask() -> list[int]:
+        batcher, passes = RowBatcher(), []
+        for _ in range(3):
+            asked = [batcher.ask(predictor, row(size)) for size in (1.0, 2.0, 3.0)]
+            batcher.need()
+            passes.append(0)
+            while not all(outputs.done() for outputs in asked):
+                passes[-1] += 1
+                await asyncio.sleep(0)
+        return passes
+
+    first, second, third = asyncio.run(ask())
+    assert first == second == third == 1
+    assert predictor.runs == [3, 3, 3]

@@ -8,15 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foretell.columns import Coded, Column
 from foretell.errors import Cancelled, InvalidInput
 from foretell.predictor import Predictor
+from foretell_server.answers import read_answers
 from foretell_server.data_plane import DataPlane, Question, TableQuestion
+from foretell_server.few import FEW_ROWS
 from foretell_server.options import CostQuestion, DeadlineQuestion, Options, compile_plan
 from foretell_server.shelf import LiveBundle
 from foretell_server.slices import SLICE_ROWS, in_slices
 from tests.bundles import tiny_bundle, toy_schema
+from tests.questions import asked_options
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +149,66 @@ def test_a_slice_that_fails_ends_the_batch() -> None:
     with ThreadPoolExecutor(2) as helpers, pytest.raises(ValueError, match=r"\d+"):
         in_slices(100_000, work, lambda: False, helpers, 2)
     assert len(begun) <= 3
+
+
+@given(
+    asked=asked_options,
+    sizes=st.lists(st.one_of(st.none(), st.floats(0.001, 1e6)), min_size=1, max_size=FEW_ROWS),
+    kinds=st.lists(st.sampled_from(["big", "small", "new"]), min_size=1, max_size=3, unique=True),
+)
+@settings(max_examples=40)
+def test_few_rows_are_answered_like_many(
+    bundle: LiveBundle, asked: Options, sizes: list[float | None], kinds: list[str]
+) -> None:
+    """Rows that are read one by one have the answers that they have in a long table."""
+    rows = len(sizes)
+    numbers = np.ma.masked_array(
+        [size or 1.0 for size in sizes], mask=[size is None for size in sizes]
+    )
+    columns: dict[str, Column] = {
+        "size": numbers,
+        "kind": Coded(tuple(kinds), np.arange(rows) % len(kinds)),
+    }
+    few = DataPlane(rows).predict_table(bundle, TableQuestion(columns, rows, asked))
+    encoder = bundle.predictor.encoder
+    many = read_answers(
+        bundle.plan(asked),
+        bundle.predictor.forecast(encoder.encode_columns(columns, rows)),
+        workload=bundle.workload,
+        bundle_version=bundle.version,
+        groups=bundle.groups,
+        prediction_id=few.prediction_id,
+    )
+    assert (few.tiers, few.unknown, few.groups) == (many.tiers, many.unknown, many.groups)
+    np.testing.assert_allclose(few.support, many.support, rtol=1e-5)
+    np.testing.assert_array_equal(few.rows, many.rows)
+    assert len(few.metrics) == len(many.metrics)
+    for mine, theirs in zip(few.metrics, many.metrics, strict=True):
+        assert mine.metric is theirs.metric
+        for name in ("median", "lower", "upper", "confidence"):
+            np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-5)
+        for name in ("quantiles", "deadlines", "reservations"):
+            pairs = zip(getattr(mine, name), getattr(theirs, name), strict=True)
+            for (about, found), (same, expected) in pairs:
+                assert about == same
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"size": np.array([1.0, math.nan]), "kind": Coded(("big",), np.zeros(2, dtype=np.int64))},
+        {"size": np.array([1.0, 2.0]), "kind": Coded(("big",), np.array([0, 7]))},
+        {"size": np.array([1.0, 2.0]), "kind": Coded(("big",), np.array([0, -1]))},
+        {"size": np.array([1.0]), "kind": Coded(("big",), np.zeros(2, dtype=np.int64))},
+        {"size": np.array([1.0, 2.0])},
+        {},
+    ],
+)
+def test_what_is_wrong_with_few_rows_is_said_by_column(
+    bundle: LiveBundle, columns: dict[str, Column]
+) -> None:
+    """A table that cannot be used is refused with the column's name, however short it is."""
+    with pytest.raises(InvalidInput) as refused:
+        DataPlane(10).predict_table(bundle, TableQuestion(columns, 2))
+    assert refused.value.violations[0].field.startswith("columns[")

@@ -13,24 +13,11 @@ from foretell.v1 import prediction_pb2
 from foretell_server.converters import prediction
 from foretell_server.converters.row import RowAnswer, named
 from foretell_server.data_plane import DataPlane, Question
-from foretell_server.options import CostQuestion, DeadlineQuestion, Options
+from foretell_server.options import Options
 from foretell_server.shelf import LiveBundle
 from tests.bundles import tiny_bundle
+from tests.questions import asked_options
 
-shares = st.floats(0.001, 0.999)
-options = st.builds(
-    Options,
-    metrics=st.sampled_from([(), ("kb",), ("kb", "seconds")]),
-    quantiles=st.lists(shares, max_size=3).map(tuple),
-    interval_level=shares,
-    confidence_tolerance=st.floats(0.01, 2),
-    deadlines=st.lists(
-        st.builds(DeadlineQuestion, st.just("kb"), st.floats(-1, 1e6)), max_size=2
-    ).map(tuple),
-    costs=st.lists(
-        st.builds(CostQuestion, st.just("kb"), st.floats(0.1, 9), st.floats(0.1, 9)), max_size=2
-    ).map(tuple),
-)
 features = st.fixed_dictionaries(
     {"kind": st.sampled_from(["big", "small", "new"])},
     optional={"size": st.floats(0.001, 1e6), "color": st.sampled_from(["red", "pink"])},
@@ -46,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> LiveBundle:
 
 
 @settings(max_examples=60)
-@given(asked=options, sent=features)
+@given(asked=asked_options, sent=features)
 def test_a_compiled_answer_says_what_a_built_one_does(
     bundle: LiveBundle, asked: Options, sent: dict[str, float | str]
 ) -> None:
