@@ -7,11 +7,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from foretell.correction_channel import CorrectionReader
-from foretell.decide import Bounds
 from foretell.jobs_async import AsyncJobStore
 from foretell.monitoring_async import AsyncMonitor
 from foretell.registries import registry_of
@@ -22,12 +21,12 @@ from foretell_server.control_plane import ControlPlane
 from foretell_server.converters.recall import Recall
 from foretell_server.correcting import Correcting
 from foretell_server.data_plane import DataPlane
-from foretell_server.decisions import DecisionService
 from foretell_server.drain import Drain
 from foretell_server.health import SERVING, Health, HealthServicer
 from foretell_server.hot_path import HotPath
 from foretell_server.hot_swap import HotSwap
 from foretell_server.inference.service import InferenceService
+from foretell_server.later import Later
 from foretell_server.live_scores import LiveScores
 from foretell_server.monitoring import MonitoringService
 from foretell_server.outbox import Outbox
@@ -39,6 +38,9 @@ from foretell_server.schemas import Schemas
 from foretell_server.servicers import ModelService, ObservationService, PredictionService
 from foretell_server.shelf import Shelf
 from foretell_server.telemetry.meters import Meters, Reading
+
+if TYPE_CHECKING:
+    from foretell_server.decisions import DecisionService
 
 BLOCKING_THREADS = 8
 
@@ -168,14 +170,14 @@ class Assembly:
         """The schemas of all workloads."""
         return Schemas(self.registry, self.shelf)
 
-    def work(self) -> Iterator[Coroutine[Any, Any, None]]:
+    def work(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
         """Yield what has to go on beside the calls, as long as the process serves."""
-        yield self.swap.follow()
-        yield self.swap.listen(self.broker.jobs.listen)
-        yield self.correcting.follow()
-        yield self.correcting.listen()
-        yield self.live_scores.follow()
-        yield self.recent.follow(self.threads.blocking)
+        yield self.swap.follow
+        yield partial(self.swap.listen, self.broker.jobs.listen)
+        yield self.correcting.follow
+        yield self.correcting.listen
+        yield self.live_scores.follow
+        yield partial(self.recent.follow, self.threads.blocking)
 
     def servicers(self) -> dict[str, object]:
         """Return what answers the calls of each service, by its full name."""
@@ -190,7 +192,7 @@ class Assembly:
                 self.meters,
             ),
             "foretell.v1.ObservationService": self._observations(),
-            "foretell.v1.DecisionService": self._decisions(),
+            "foretell.v1.DecisionService": Later(self._decisions),
             "foretell.v1.ModelService": self._models(),
             "foretell.v1.MonitoringService": self._monitoring(),
             "inference.GRPCInferenceService": InferenceService(
@@ -211,6 +213,9 @@ class Assembly:
         return ObservationService(reporter, self.threads.blocking, self.drain)
 
     def _decisions(self) -> DecisionService:
+        from foretell.decide import Bounds  # noqa: PLC0415 -- see `later`
+        from foretell_server.decisions import DecisionService  # noqa: PLC0415
+
         given = self.settings
         bounds = Bounds(given.max_candidates, given.max_matrix_cells, given.max_placement_pairs)
         return DecisionService(self.shelf, self.swap, self.threads.predicting, bounds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from foretell_server.drain import Drain
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.health import Health
 from foretell_server.hot_swap import HotSwap
+from foretell_server.later import import_the_rest
 from foretell_server.listening import connection_age_s, listen, server_options
 from foretell_server.room import BEYOND, Room
 from foretell_server.services import add_services
@@ -92,8 +93,10 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
 
         await parts.swap.reconcile()
         await server.start()
+        # Calls are answered meanwhile.
+        imported = asyncio.ensure_future(in_thread(parts.threads.blocking, import_the_rest))
         for work in parts.work():
-            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+            stack.push_async_callback(_cancelled, asyncio.create_task(_after(imported, work)))
         yield Serving(
             port,
             parts.shelf,
@@ -115,6 +118,11 @@ def _tracer(
     tracer = Tracer(settings.otlp_endpoint, settings.trace_share)
     stack.push_async_callback(in_thread, executor, tracer.close)
     return tracer
+
+
+async def _after(ready: asyncio.Future[None], work: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.wait([ready])
+    await work()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from foretell.broker_client import BrokerClient
 from foretell.corrections import CORRECTIONS_CHANNEL, Correction, Corrections, corrections_key
 from foretell.errors import InvalidInput, Unavailable
-from foretell.jobs import BLOCK_MS, CONNECTION, reaching_broker
+from foretell.jobs import BLOCK_MS, reaching_broker
 
 ANSWER_WITHIN_S = 5.0
 
@@ -44,13 +45,8 @@ class CorrectionWriter:
         return corrections
 
 
-class CorrectionReader:
+class CorrectionReader(BrokerClient):
     """Reads corrections, for asyncio. Every call may raise Unavailable."""
-
-    def __init__(self, url: str) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415 -- clients have no redis
-
-        self._redis: Any = Redis.from_url(url, **CONNECTION)
 
     async def read(self, workloads: Sequence[str]) -> list[str | None]:
         """Return the texts of some workloads' corrections; None where there are none."""
@@ -75,7 +71,3 @@ class CorrectionReader:
                     message = await pubsub.get_message(timeout=BLOCK_MS / 1000)
                     if message is not None:
                         yield
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()

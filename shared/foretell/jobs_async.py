@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from foretell.broker_client import BrokerClient
 from foretell.errors import Unavailable
 from foretell.jobs import (
     BLOCK_MS,
     BUNDLES_CHANNEL,
-    CONNECTION,
     Announcement,
     Job,
     announcement_text,
@@ -33,14 +33,8 @@ ANSWER_WITHIN_S = 5.0
 """How long the broker may take over a call that does not wait for news."""
 
 
-class AsyncJobStore:
+class AsyncJobStore(BrokerClient):
     """The jobs in a broker, for asyncio. Every call may raise Unavailable."""
-
-    def __init__(self, url: str) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415 -- clients have no redis
-
-        # Any: the package types every reply as bytes or text, awaited or not.
-        self._redis: Any = Redis.from_url(url, **CONNECTION)
 
     async def create(self, workload: str, request_id: str, spec: Mapping[str, Any]) -> Job:
         """Return a new queued job, or the one that the same request id made before."""
@@ -117,10 +111,6 @@ class AsyncJobStore:
                         yield None
                     elif message is not None and message["type"] == "message":
                         yield read_announcement(message["data"])
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()
 
 
 @asynccontextmanager

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
+else:
+    # structlog imports rich where it finds it, for tracebacks that are not drawn here, and rich
+    # imports more: a tenth of the time in which a server starts.
+    _found = sys.modules.get("rich")
+    sys.modules["rich"] = None
+    try:
+        import structlog
+    finally:
+        del sys.modules["rich"]
+        if _found is not None:
+            sys.modules["rich"] = _found
 
 LogFormat = Literal["json", "text"]
 

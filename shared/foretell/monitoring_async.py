@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from foretell.anomalies import Anomaly, anomalies_key, from_json
+from foretell.broker_client import BrokerClient
 from foretell.events import EVENTS_KEY, Event, read_entries
-from foretell.jobs import BLOCK_MS, CONNECTION, reaching_broker
+from foretell.jobs import BLOCK_MS, reaching_broker
 from foretell.jobs_async import promptly
 from foretell.live import LiveReport, live_key, read_report
 
 MOST_LOOKED_BACK = 1000
 
 
-class AsyncMonitor:
+class AsyncMonitor(BrokerClient):
     """Reads anomalies, live scores and events. Every call may raise Unavailable."""
-
-    def __init__(self, url: str) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415 -- clients have no redis
-
-        # Any: the package types every reply as bytes or text, awaited or not.
-        self._redis: Any = Redis.from_url(url, **CONNECTION)
 
     async def anomalies(self, workload: str) -> list[Anomaly]:
         """Return the open anomalies of a workload, those found last first."""
@@ -52,7 +46,3 @@ class AsyncMonitor:
             for _, entries in reply or ():
                 position = entries[-1][0]
                 yield read_entries(entries)
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()
