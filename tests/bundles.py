@@ -48,59 +48,20 @@ def toy_schema(workload: str = WORKLOAD, metrics: tuple[str, ...] = ("seconds", 
     )
 
 
-def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
+def toy_graph(
+    schema: Schema, shift: float = 0.0, ballast: int = 0, unknown_scale: float = SCALE
+) -> bytes:
     """Return the ONNX graph that the module's docstring describes.
 
-    `ballast` is how many numbers it carries that change nothing, to weigh as much as a model.
+    `ballast` is how many numbers it carries that change nothing, to weigh as much as a model;
+    `unknown_scale` is the scale of an unknown kind.
     """
     metrics = len(schema.metrics)
-    size = schema.number_names.index("size")
-    kind = schema.category_names.index("kind")
-    one = np.ones((1, metrics), np.float32)
-    constants: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
-        "size_at": np.array([size], np.int64),
-        "kind_at": np.array([kind], np.int64),
-        "zero": np.array(0.0, np.float64),
-        "zero_f": np.array(0.0, np.float32),
-        "zero_i": np.array(0, np.int64),
-        "zeros_i": np.zeros((1, metrics), np.int64),
-        "shift": np.full((1, metrics), shift, np.float32),
-        "ones": one,
-        "scales": np.array(SCALE, np.float32),
-        "known_support": np.array(1.0, np.float32),
-        "unknown_support": np.array(0.1, np.float32),
-        "known_rows": np.full((1, len(schema.groups)), KNOWN_ROWS, np.float32),
-        "no_rows": np.zeros((1, len(schema.groups)), np.float32),
-        "flat": np.array([-1], np.int64),
-        "ballast": np.zeros((len(KINDS), 1 + ballast // len(KINDS)), np.float32),
-        "last": np.array([1], np.int64),
-    }
-    nodes = [
-        helper.make_node("Gather", ["categories", "kind_at"], ["kind"], axis=1),
-        helper.make_node("Gather", ["numbers", "size_at"], ["size"], axis=1),
-        helper.make_node("IsNaN", ["size"], ["missing"]),
-        helper.make_node("Log", ["size"], ["log_size"]),
-        helper.make_node("Where", ["missing", "zero", "log_size"], ["filled"]),
-        helper.make_node("Cast", ["filled"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("Max", ["kind", "zero_i"], ["kind_row"]),
-        helper.make_node("Reshape", ["kind_row", "flat"], ["kind_rows"]),
-        helper.make_node("Gather", ["ballast", "kind_rows"], ["weights"], axis=0),
-        helper.make_node("ReduceSum", ["weights", "last"], ["weight"], keepdims=1),
-        helper.make_node("Add", ["x", "weight"], ["weighed"]),
-        helper.make_node("Mul", ["weighed", "ones"], ["wide"]),
-        helper.make_node("Add", ["wide", "shift"], ["location"]),
-        helper.make_node("Mul", ["wide", "zero_f"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "scales"], ["scale"]),
-        helper.make_node("Less", ["kind", "zero_i"], ["unknown"]),
-        helper.make_node("Where", ["unknown", "no_rows", "known_rows"], ["rows"]),
-        helper.make_node("Where", ["unknown", "unknown_support", "known_support"], ["near"]),
-        helper.make_node("Reshape", ["near", "flat"], ["support"]),
-        helper.make_node("Mul", ["kind", "zeros_i"], ["table"]),
-    ]
+    constants = _constants(schema, shift, ballast, unknown_scale)
     double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes,
+        [*_location_nodes(), *_certainty_nodes()],
         "toy",
         [
             value("numbers", double, ["n", len(schema.number_names)]),
@@ -120,7 +81,64 @@ def toy_graph(schema: Schema, shift: float = 0.0, ballast: int = 0) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
+def _constants(
+    schema: Schema, shift: float, ballast: int, unknown_scale: float
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    metrics, groups = len(schema.metrics), len(schema.groups)
+    return {
+        "size_at": np.array([schema.number_names.index("size")], np.int64),
+        "kind_at": np.array([schema.category_names.index("kind")], np.int64),
+        "zero": np.array(0.0, np.float64),
+        "zero_f": np.array(0.0, np.float32),
+        "zero_i": np.array(0, np.int64),
+        "zeros_i": np.zeros((1, metrics), np.int64),
+        "shift": np.full((1, metrics), shift, np.float32),
+        "ones": np.ones((1, metrics), np.float32),
+        "known_scale": np.array(SCALE, np.float32),
+        "unknown_scale": np.array(unknown_scale, np.float32),
+        "known_support": np.array(1.0, np.float32),
+        "unknown_support": np.array(0.1, np.float32),
+        "known_rows": np.full((1, groups), KNOWN_ROWS, np.float32),
+        "no_rows": np.zeros((1, groups), np.float32),
+        "flat": np.array([-1], np.int64),
+        "ballast": np.zeros((len(KINDS), 1 + ballast // len(KINDS)), np.float32),
+        "last": np.array([1], np.int64),
+    }
+
+
+def _location_nodes() -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Gather", ["categories", "kind_at"], ["kind"], axis=1),
+        helper.make_node("Gather", ["numbers", "size_at"], ["size"], axis=1),
+        helper.make_node("IsNaN", ["size"], ["missing"]),
+        helper.make_node("Log", ["size"], ["log_size"]),
+        helper.make_node("Where", ["missing", "zero", "log_size"], ["filled"]),
+        helper.make_node("Cast", ["filled"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Max", ["kind", "zero_i"], ["kind_row"]),
+        helper.make_node("Reshape", ["kind_row", "flat"], ["kind_rows"]),
+        helper.make_node("Gather", ["ballast", "kind_rows"], ["weights"], axis=0),
+        helper.make_node("ReduceSum", ["weights", "last"], ["weight"], keepdims=1),
+        helper.make_node("Add", ["x", "weight"], ["weighed"]),
+        helper.make_node("Mul", ["weighed", "ones"], ["wide"]),
+        helper.make_node("Add", ["wide", "shift"], ["location"]),
+    ]
+
+
+def _certainty_nodes() -> list[onnx.NodeProto]:
+    """Return the nodes of the outputs that say how sure the location is."""
+    return [
+        helper.make_node("Less", ["kind", "zero_i"], ["unknown"]),
+        helper.make_node("Where", ["unknown", "unknown_scale", "known_scale"], ["spread"]),
+        helper.make_node("Mul", ["wide", "zero_f"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "spread"], ["scale"]),
+        helper.make_node("Where", ["unknown", "no_rows", "known_rows"], ["rows"]),
+        helper.make_node("Where", ["unknown", "unknown_support", "known_support"], ["near"]),
+        helper.make_node("Reshape", ["near", "flat"], ["support"]),
+        helper.make_node("Mul", ["kind", "zeros_i"], ["table"]),
+    ]
+
+
+def toy_manifest(schema: Schema, shift: float = 0.0, unknown_scale: float = SCALE) -> Manifest:
     """Return a draft that fits `toy_graph`; each call is a second younger than the one before."""
     numbers = np.array([[10.0, 1.0], [np.nan, 0.0]])
     categories = np.array([[0, -1], [-1, -1]], dtype=np.int64)
@@ -145,7 +163,7 @@ def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
             numbers,
             categories,
             location=location,
-            scale=np.full((2, metrics), SCALE),
+            scale=np.array([[SCALE] * metrics, [unknown_scale] * metrics]),
             support=np.array([1.0, 0.1]),
             table=np.zeros((2, metrics), np.int64),
         ),
@@ -153,11 +171,17 @@ def toy_manifest(schema: Schema, shift: float = 0.0) -> Manifest:
 
 
 def tiny_bundle(
-    folder: Path, *, shift: float = 0.0, schema: Schema | None = None, ballast: int = 0
+    folder: Path,
+    *,
+    shift: float = 0.0,
+    schema: Schema | None = None,
+    ballast: int = 0,
+    unknown_scale: float = SCALE,
 ) -> Manifest:
     """Write a bundle into `folder` that predicts size · exp(shift) for every metric."""
     mine = schema or toy_schema()
-    return write_bundle(folder, toy_graph(mine, shift, ballast), toy_manifest(mine, shift))
+    graph = toy_graph(mine, shift, ballast, unknown_scale)
+    return write_bundle(folder, graph, toy_manifest(mine, shift, unknown_scale))
 
 
 def publish_tiny(
@@ -167,10 +191,13 @@ def publish_tiny(
     shift: float = 0.0,
     schema: Schema | None = None,
     ballast: int = 0,
+    unknown_scale: float = SCALE,
 ) -> str:
     """Publish a tiny bundle as current and return its version."""
     folder = scratch / f"bundle-{next(_seconds)}"
-    manifest = tiny_bundle(folder, shift=shift, schema=schema, ballast=ballast)
+    manifest = tiny_bundle(
+        folder, shift=shift, schema=schema, ballast=ballast, unknown_scale=unknown_scale
+    )
     return FolderRegistry(registry).publish(
         manifest.workload, folder, promote=True, who="test", why="test"
     )

@@ -119,7 +119,8 @@ class HotPath:
         # A correlation id in another place would be kept with the answer, for anybody.
         key = raw[end:] if bool(end) == bool(request.correlation_id) else b""
         answer, row = _read(bundle, prediction.question(request))
-        if key and not version:
+        # A form is its categories' codes, and a name that is unknown may have one later.
+        if key and not version and not row.unknown:
             self._forms.learn(key, bundle, answer, row)
         return self._send(raw, key, bundle, answer, row, exact=bool(version))
 

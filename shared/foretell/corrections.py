@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.columns import Codes
+from foretell.columns import MISSING, Codes
 from foretell.errors import InvalidInput, Violation
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,8 @@ class Correction:
     shift: tuple[float, ...]
     """Added to each metric's location, [M]; for metrics on a log scale it is a logarithm."""
     widening: tuple[float, ...]
-    """Each metric's scale is multiplied by this, [M]; at least 1."""
+    """Each metric's scale is multiplied by this, [M]; below 1 only where the bundle does not know
+    the value, and outcomes say more of it than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,11 @@ class CorrectionTable:
     """The corrections of one bundle, compiled against its vocabulary. Immutable.
 
     A row is shifted by the sum of what its groups are shifted by, and widened by the most that
-    any of them is.
+    any of them is. Intervals are narrowed by the least that any group narrows them by, and only
+    where nothing about the row is unknown that has not been met.
     """
 
-    __slots__ = ("_arrays", "_by_codes", "_metrics", "number")
+    __slots__ = ("_arrays", "_by_codes", "_ids", "number")
 
     def __init__(
         self,
@@ -90,21 +92,31 @@ class CorrectionTable:
         category_names: Sequence[str],
         vocabulary: Mapping[str, Sequence[str]],
         metrics: int,
+        *,
+        met: Mapping[str, Mapping[str, int]] | None = None,
+        ids: Sequence[str] = (),
     ) -> None:
-        """Compile; entries that name what the bundle does not know are left out."""
+        """Compile; entries that name what has no code are left out.
+
+        ``met`` are codes of values beside the vocabulary's, ``ids`` the categories that are a
+        group by themselves.
+        """
         self.number = corrections.number
-        self._metrics = metrics
         slots = {name: i for i, name in enumerate(category_names)}
         codes = {
-            name: {text: code for code, text in enumerate(vocabulary.get(name, ()))}
-            for entry in corrections.entries
-            for name in entry.group
+            name: {
+                **{text: code for code, text in enumerate(vocabulary.get(name, ()))},
+                **(met or {}).get(name, {}),
+            }
+            for name in {name for entry in corrections.entries for name in entry.group}
         }
+        self._ids = [slots[name] for name in ids if name in slots]
         found: dict[tuple[int, ...], dict[tuple[int, ...], Correction]] = {}
         for entry in corrections.entries:
-            key = tuple(codes[n].get(v, -1) for n, v in zip(entry.group, entry.values, strict=True))
+            pairs = zip(entry.group, entry.values, strict=True)
+            key = tuple(codes[name].get(value, MISSING) for name, value in pairs)
             fits = len(entry.shift) == len(entry.widening) == metrics
-            if fits and -1 not in key and all(name in slots for name in entry.group):
+            if fits and MISSING not in key and all(name in slots for name in entry.group):
                 found.setdefault(tuple(slots[name] for name in entry.group), {})[key] = entry
         self._by_codes = list(found.items())
         self._arrays = [_GroupArrays(columns, entries) for columns, entries in self._by_codes]
@@ -116,26 +128,42 @@ class CorrectionTable:
         self, categories: Sequence[int], location: list[float], scale: list[float]
     ) -> tuple[list[float], list[float]]:
         """Return location and scale [M] of one row, corrected."""
-        widening: list[float] | None = None
-        for columns, entries in self._by_codes:
-            entry = entries.get(tuple([categories[column] for column in columns]))
-            if entry is None:
-                continue
+        found = [
+            entry
+            for columns, entries in self._by_codes
+            if (entry := entries.get(tuple([categories[column] for column in columns])))
+        ]
+        if not found:
+            return location, scale
+        for entry in found:
             location = [at + by for at, by in zip(location, entry.shift, strict=True)]
-            widening = list(map(max, widening or entry.widening, entry.widening))
-        if widening is not None:
-            scale = [wide * by for wide, by in zip(scale, widening, strict=True)]
-        return location, scale
+        all_met = all(categories[column] != MISSING for column in self._ids)
+        factors = zip(*(entry.widening for entry in found), strict=True)
+        return location, [
+            wide * _factor(by, all_met=all_met) for wide, by in zip(scale, factors, strict=True)
+        ]
 
     # MUST compute the same as `row`; a test compares them.
     def rows(self, categories: Codes, location: Floats, scale: Floats) -> tuple[Floats, Floats]:
         """Return location and scale [n, M] of many rows, corrected."""
-        shift, widening = np.zeros_like(location), np.ones_like(scale)
+        shift, wider = np.zeros_like(location), np.ones_like(scale)
+        narrower = np.zeros_like(scale)
         for arrays in self._arrays:
             rows, entries = arrays.find(categories)
             shift[rows] += arrays.shift[entries]
-            widening[rows] = np.maximum(widening[rows], arrays.widening[entries])
-        return location + shift, scale * widening
+            by = arrays.widening[entries]
+            wider[rows] = np.maximum(wider[rows], by)
+            narrower[rows] = np.maximum(narrower[rows], np.where(by < 1, by, 0.0))
+        all_met = np.all(categories[:, self._ids] != MISSING, axis=1)
+        narrower[(narrower == 0) | ~all_met[:, None]] = 1.0
+        return location + shift, scale * wider * narrower
+
+
+def _factor(widening: Sequence[float], *, all_met: bool) -> float:
+    """Return what a scale is multiplied by, from what each of the row's groups says."""
+    wider = max(1.0, *widening)
+    narrower = max((by for by in widening if by < 1), default=1.0) if all_met else 1.0
+    return wider * narrower
 
 
 class _GroupArrays:
@@ -146,7 +174,8 @@ class _GroupArrays:
     ) -> None:
         self._columns = list(columns)
         codes = np.array(list(entries), dtype=np.int64)
-        self._base = codes.max(axis=0) + 1
+        self._least = codes.min(axis=0)
+        self._base = codes.max(axis=0) - self._least + 1
         numbers = self._numbers(codes)
         order = np.argsort(numbers)
         ordered = [list(entries.values())[i] for i in order]
@@ -157,7 +186,7 @@ class _GroupArrays:
     def find(self, categories: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows that have an entry, and which."""
         codes = categories[:, self._columns]
-        inside = np.all((codes >= 0) & (codes < self._base), axis=1)
+        inside = np.all((codes >= self._least) & (codes - self._least < self._base), axis=1)
         numbers = np.where(inside, self._numbers(codes), -1)
         places = np.searchsorted(self._sorted, numbers)
         places = np.minimum(places, len(self._sorted) - 1)
@@ -167,5 +196,5 @@ class _GroupArrays:
     def _numbers(self, codes: Codes) -> NDArray[np.int64]:
         number = np.zeros(len(codes), dtype=np.int64)
         for column, base in enumerate(self._base):
-            number = number * base + codes[:, column]
+            number = number * base + codes[:, column] - self._least[column]
         return number

@@ -56,7 +56,7 @@ class Encoded:
     numbers: Numbers
     """float64 [n, F_num], NaN for missing."""
     categories: Codes
-    """int64 [n, F_cat], -1 for missing or unknown."""
+    """int64 [n, F_cat], -1 for missing or unknown, below -2 for unknown values that were met."""
     unknown: tuple[tuple[str, ...], ...]
     """Per row, the categories whose value is not in the vocabulary."""
 
@@ -70,6 +70,10 @@ class EncodedRow(NamedTuple):
     numbers: list[float]
     categories: list[int]
     unknown: tuple[str, ...]
+
+
+MOST_MET = 50_000
+"""Of one category, between two fits; further values are unknown like any other."""
 
 
 class _Derived(NamedTuple):
@@ -91,10 +95,12 @@ class Encoder:
         """Compile an encoder; catalogs with aliases let values be found by other names."""
         self.schema = schema
         self.vocabulary = vocabulary
-        self._index: dict[str, Mapping[str | None, int]] = {
+        self._codes_of: dict[str, dict[str | None, int]] = {
             name: {text: code for code, text in enumerate(vocabulary.get(name, ()))}
             for name in schema.category_names
         }
+        self._index: dict[str, Mapping[str | None, int]] = dict(self._codes_of)
+        self._met: dict[str, dict[str, int]] = {}
         for key, table in _tables_with_aliases(schema, catalogs):
             self._index[key] = _NameIndex(self._index[key], table)
         self._number_slot = {name: i for i, name in enumerate(schema.number_names)}
@@ -107,6 +113,24 @@ class Encoder:
         )
         self._no_numbers = [math.nan] * len(schema.number_names)
         self._no_categories = [MISSING] * len(schema.category_names)
+
+    @property
+    def met(self) -> Mapping[str, Mapping[str, int]]:
+        """The codes, below `UNKNOWN`, of values that were met since: by category and value."""
+        return self._met
+
+    def meet(self, name: str, text: str) -> None:
+        """Give a value that the vocabulary does not have a code of its own from now on.
+
+        The graph knows no such code, `Predictor.run` takes it for unknown. But rows with this
+        value can be told apart by it. It stays among the row's `unknown`. Does nothing for values
+        that have a code, and beyond `MOST_MET` of them. One thread at a time meets.
+        """
+        codes = self._codes_of[name]
+        met = self._met.setdefault(name, {})
+        if text not in codes and len(met) < MOST_MET:
+            # Never another code for a value, nor its code for another: rows may be on their way.
+            codes[text] = met[text] = UNKNOWN - 1 - len(met)
 
     def encode(self, features: Mapping[str, Value]) -> Encoded:
         """Return one row; see `encode_row`."""
@@ -135,11 +159,10 @@ class Encoder:
                 if is_number:
                     numbers[slot] = read(value)
                 else:
-                    code = read(value)
-                    if code == UNKNOWN:
+                    code = int(read(value))
+                    if code < MISSING:
                         unknown.append(name)
-                    else:
-                        categories[slot] = int(code)
+                    categories[slot] = MISSING if code == UNKNOWN else code
             for name in self._required:
                 if features.get(name) in (None, ""):
                     raise ValueError(name)
@@ -147,10 +170,9 @@ class Encoder:
             raise InvalidInput(self.violations(features)) from None
         for derived in self._derived:
             code = self._derive(derived, categories[derived.source], features)
-            if code == UNKNOWN:
+            if code < MISSING:
                 unknown.append(derived.name)
-            else:
-                categories[derived.target] = code
+            categories[derived.target] = MISSING if code == UNKNOWN else code
         unknown.sort(key=self._category_slot.__getitem__)
         return EncodedRow(numbers, categories, tuple(unknown))
 
@@ -188,7 +210,7 @@ class Encoder:
                 for i, variant in enumerate(variants):
                     code = self._derive(d, int(categories[i, d.source]), {**common, **variant})
                     categories[i, d.target] = MISSING if code == UNKNOWN else code
-                    if code == UNKNOWN:
+                    if code < MISSING:
                         unknown[i].append(d.name)
         except (KeyError, TypeError, ValueError):
             wrong = (self.violations({**common, **variant}) for variant in variants)
@@ -214,9 +236,9 @@ class Encoder:
             return
         codes = [MISSING if value is None else int(read(value)) for value in column]
         for i, code in enumerate(codes):
-            if code == UNKNOWN:
-                codes[i] = MISSING
+            if code < MISSING:
                 unknown[i].append(name)
+                codes[i] = MISSING if code == UNKNOWN else code
         categories[:, slot] = codes
 
     def violations(self, features: Mapping[str, Value]) -> tuple[Violation, ...]:
@@ -351,7 +373,7 @@ class Encoder:
         """Return the codes of a column, noting the rows whose value nobody has seen before."""
         codes = codes_of(coded.values, self._index[name])
         new = [
-            text is not None and code == MISSING
+            text is not None and code < 0
             for text, code in zip(coded.values, codes.tolist(), strict=True)
         ]
         if any(new):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.bundle import INPUTS, MODEL_FILE, OUTPUTS, Manifest, read_file, read_manifest
-from foretell.columns import Codes, Numbers
+from foretell.columns import MISSING, Codes, Numbers
 from foretell.corrections import Corrections, CorrectionTable
 from foretell.encoding import Encoded, EncodedRow, Encoder
 from foretell.errors import BundleRejected
@@ -223,8 +223,24 @@ class Predictor:
     def compile(self, corrections: Corrections) -> CorrectionTable | None:
         """Return corrections as this bundle applies them; None when there is nothing to apply."""
         names, metrics = self.schema.category_names, len(self.schema.metrics)
-        table = CorrectionTable(corrections, names, self.manifest.vocabulary, metrics)
+        for entry in corrections.entries:
+            for name, value in zip(entry.group, entry.values, strict=True):
+                if name in names:
+                    self.encoder.meet(name, value)
+        table = CorrectionTable(
+            corrections,
+            names,
+            self.manifest.vocabulary,
+            metrics,
+            met=self.encoder.met,
+            ids=self.ids,
+        )
         return table if len(table) else None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The categories that are a group by themselves."""
+        return tuple(name for group in self.schema.groups if len(group) == 1 for name in group)
 
     def check_golden(self) -> None:
         """Run the golden rows, which also warms the graph up; BundleRejected if one is off."""
@@ -241,6 +257,8 @@ class Predictor:
                 raise BundleRejected(self.version, why)
 
     def _run(self, numbers: Numbers, categories: Codes) -> Any:  # noqa: ANN401 -- ONNX Runtime's
+        if self.encoder.met:  # codes that the graph does not have
+            categories = np.maximum(categories, MISSING)
         return self._session.run(OUTPUTS, {"numbers": numbers, "categories": categories})
 
     # MUST agree with tier_of; a test compares them.

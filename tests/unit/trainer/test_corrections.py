@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from foretell.corrections import Correction
+from foretell.corrections import Correction, Corrections
 from foretell.parsing import Value
 from foretell.predictor import Predictor
 from foretell_trainer.corrections.corrector import Corrector
@@ -19,6 +19,7 @@ from tests.bundles import SCALE, tiny_bundle, toy_schema
 
 GROUPS = (("kind",), ("color",), ("kind", "color"))
 DOUBLE = np.log(2.0)
+UNKNOWN_SCALE = 0.8
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,8 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     metrics = tuple(
         metric.model_copy(update={"unit": units[metric.name]}) for metric in toy.metrics
     )
-    tiny_bundle(folder, schema=toy.model_copy(update={"groups": GROUPS, "metrics": metrics}))
+    schema = toy.model_copy(update={"groups": GROUPS, "metrics": metrics})
+    tiny_bundle(folder, schema=schema, unknown_scale=UNKNOWN_SCALE)
     return Predictor.load(folder)
 
 
@@ -147,3 +149,58 @@ def test_rows_that_cannot_be_asked_about_are_left_out(predictor: Predictor) -> N
         Outcomes({**outcomes.features, "kind": kinds}, *list(vars(outcomes).values())[1:])
     )
     assert corrector.entries()
+
+
+def newcomer(predictor: Predictor, found: Sequence[Correction]) -> tuple[float, float]:
+    """Return median and scale of the next run of the kind `new`, of size 10."""
+    corrections = Corrections("", predictor.version, 1, tuple(found))
+    predictor.corrections = predictor.compile(corrections)
+    encoded = predictor.encoder.encode({"size": 10.0, "kind": "new", "color": "red"})
+    assert encoded.unknown == (("kind",),)
+    forecasts = predictor.forecast(encoded).forecasts
+    predictor.corrections = None
+    return float(forecasts.median()[0, 0]), float(forecasts.scale[0, 0])
+
+
+def test_a_name_that_the_bundle_does_not_know_is_corrected(predictor: Predictor) -> None:
+    """Answers about a new name follow its first outcome, and are as sure as its outcomes are
+    alike; other new names, and known ones, are answered for as before."""
+    corrector = Corrector(predictor)
+    corrector.learn(runs(7, ["big", "small"] * 20))
+    scales = [UNKNOWN_SCALE]
+    for i in range(20):
+        corrector.learn(runs(100 + i, ["new"], 3.0))
+        median, scale = newcomer(predictor, corrector.entries())
+        assert median == pytest.approx(30.0, rel=0.35 if i < 5 else 0.12)
+        scales.append(scale)
+    assert scales[1] < 0.4 * UNKNOWN_SCALE
+    assert SCALE <= scales[-1] <= min(1.4 * SCALE, scales[1])
+    assert all(("new" in values) for values in entries(corrector))
+
+
+def test_a_new_name_that_changes_is_followed_as_others_are(predictor: Predictor) -> None:
+    """What became slower after its first outcomes is answered for as slower."""
+    corrector = Corrector(predictor)
+    corrector.learn(runs(8, ["new"] * 20, 3.0))
+    corrector.learn(runs(9, ["new"] * 20, 6.0))
+    assert newcomer(predictor, corrector.entries())[0] == pytest.approx(60.0, rel=0.1)
+
+
+def test_new_names_that_differ_among_themselves_stay_unsure(predictor: Predictor) -> None:
+    """Outcomes that scatter leave the interval as wide as they scatter."""
+    corrector = Corrector(predictor)
+    for i in range(20):
+        corrector.learn(runs(200 + i, ["new"], 3.0 * np.exp(0.5 * (-1) ** i)))
+    assert newcomer(predictor, corrector.entries())[1] > 0.35
+
+
+def test_what_is_still_unknown_about_a_row_keeps_its_interval_wide(predictor: Predictor) -> None:
+    """A row with a new name that was met, and another that was not, is as unsure as before."""
+    corrector = Corrector(predictor)
+    corrector.learn(runs(10, ["new"] * 20, 3.0))
+    corrections = Corrections("", predictor.version, 1, corrector.entries())
+    predictor.corrections = predictor.compile(corrections)
+    encoded = predictor.encoder.encode({"size": 10.0, "kind": "new", "color": "unheard of"})
+    scale = predictor.forecast(encoded).forecasts.scale[0, 0]
+    predictor.corrections = None
+    assert scale >= UNKNOWN_SCALE * 0.999

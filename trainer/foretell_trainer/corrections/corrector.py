@@ -5,6 +5,7 @@ from __future__ import annotations
 from foretell.corrections import Correction
 from foretell.predictor import Predictor
 from foretell_trainer.corrections.estimate import estimate
+from foretell_trainer.corrections.newcomers import usual_noise
 from foretell_trainer.corrections.outcomes import Outcomes
 from foretell_trainer.corrections.residuals import Residuals, residuals_of
 
@@ -17,6 +18,7 @@ class Corrector:
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
+        self._usual = usual_noise(predictor)
         self._residuals: Residuals | None = None
 
     def learn(self, outcomes: Outcomes) -> None:
@@ -30,4 +32,4 @@ class Corrector:
         """Return what is to be corrected now."""
         if self._residuals is None:
             return ()
-        return estimate(self.predictor, self._residuals)
+        return estimate(self.predictor, self._residuals, self._usual)

@@ -3,21 +3,22 @@
 If a function becomes slower, its node and each of its pairs with a node look slower too. So the
 group that explains most is taken first, its part is taken off its rows, and what is left has to
 speak for the others. A shift is shrunken by how sure it is (James and Stein, 1961, the positive
-part): one within the noise is none at all.
+part): one within the noise is none at all. Names that the bundle does not know come before all
+others (`newcomers`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from foretell.columns import MISSING
 from foretell.corrections import Correction
 from foretell.forecast import QuantileTables
 from foretell.predictor import Predictor
-from foretell.schema import Schema
 from foretell_trainer.corrections.levels import (
     Floats,
     Integers,
@@ -25,6 +26,7 @@ from foretell_trainer.corrections.levels import (
     find_levels,
     newest_rows,
 )
+from foretell_trainer.corrections.newcomers import MOST, Newcomer, judge
 from foretell_trainer.corrections.residuals import Residuals, links_of, normal_scores
 
 SURE = 9.0
@@ -45,7 +47,7 @@ LARGEST_SCORE = 6.0
 KILLS_FORGOTTEN = 4.0
 """So many completed runs halve what a kill raised."""
 
-_STEP, _WIDER = 0.02, 0.1
+_STEP, _WIDER, _NARROWER = 0.02, 0.1, 0.05
 """What answers are corrected by is rounded to this, so that they do not change for nothing."""
 
 
@@ -72,16 +74,19 @@ class _Groups:
     def of(cls, columns: Sequence[int], residuals: Residuals) -> _Groups:
         codes = residuals.categories[:, list(columns)]
         distinct, numbers = np.unique(codes, axis=0, return_inverse=True)
-        known = np.all(codes >= 0, axis=1)
+        known = np.all(codes != MISSING, axis=1)
         return cls(list(columns), distinct, np.where(known, numbers.reshape(-1), -1))
 
     def at(self, number: int, metrics: int) -> _Found:
         return self.found.setdefault(number, _Found(np.zeros(metrics), np.ones(metrics)))
 
 
-def estimate(predictor: Predictor, residuals: Residuals) -> tuple[Correction, ...]:
-    """Return what is to be corrected, by the residuals in the order of time."""
-    schema, vocabulary = predictor.schema, predictor.manifest.vocabulary
+def estimate(predictor: Predictor, residuals: Residuals, usual: Floats) -> tuple[Correction, ...]:
+    """Return what is to be corrected, by the residuals in the order of time.
+
+    ``usual`` is as from `usual_noise`.
+    """
+    schema = predictor.schema
     names = schema.category_names
     groups = [
         _Groups.of([names.index(name) for name in group], residuals)
@@ -91,16 +96,16 @@ def estimate(predictor: Predictor, residuals: Residuals) -> tuple[Correction, ..
     metrics = len(schema.metrics)
     if len(residuals) and groups:
         for m in range(metrics):
-            _Metric(m, metrics, groups, residuals, predictor.tables).estimate()
+            estimates = _Metric(m, metrics, groups, residuals, predictor.tables)
+            estimates.welcome(float(usual[m]))
+            estimates.estimate()
         _raise(groups, residuals, metrics)
         for metric, source, power in links_of(schema):
             _link(groups, metric, source, power)
     return tuple(
         entry
         for group in groups
-        for entry in _entries(
-            group, [names[column] for column in group.columns], schema, vocabulary
-        )
+        for entry in _entries(group, [names[column] for column in group.columns], predictor)
     )
 
 
@@ -123,21 +128,48 @@ class _Metric:
         self._error = residuals.error[:, metric].copy()
         self._left = self._error.copy()
         """What is left of the errors when answers are corrected: shifts are shrunken."""
-        self._noise = residuals.noise[:, metric]
+        self._noise = residuals.noise[:, metric].copy()
+        self._scale = residuals.scale[:, metric].copy()
         usable = np.isfinite(self._error)
         self._newest = [newest_rows(group.numbers, usable) for group in groups]
+
+    def welcome(self, usual: float) -> None:
+        """Take off what is said of names that the bundle does not know, category by category."""
+        singles = [group for group in self._groups if len(group.columns) == 1]
+        ids = [group.columns[0] for group in singles]
+        all_met = np.all(self._residuals.categories[:, ids] != MISSING, axis=1)
+        for group, newest in zip(self._groups, self._newest, strict=True):
+            if len(group.columns) > 1:
+                continue
+            new = np.flatnonzero(group.codes[newest.keys, 0] < MISSING)
+            most = np.argsort(-(newest.rows[new] >= 0).sum(axis=1), kind="stable")[:MOST]
+            for k in new[most]:
+                rows = newest.rows[k][newest.rows[k] >= 0]
+                rows = rows[all_met[rows]]
+                found = judge(self._error[rows], self._noise[rows], usual)
+                if found is not None:
+                    self._take(rows, found)
+                    at = group.at(int(newest.keys[k]), self._metrics)
+                    at.shift[self._metric] = found.shift
+                    at.widening[self._metric] = found.widening
+
+    def _take(self, rows: Integers, found: Newcomer) -> None:
+        self._error[rows] -= found.shift
+        self._left[rows] -= found.shift
+        self._noise[rows] *= found.widening
+        self._scale[rows] *= found.widening
 
     def estimate(self) -> None:
         """Find shifts, the strongest first, then how wide what is left scatters."""
         for _ in range(MOST_ROUNDS):
             if not self._round():
                 break
-        scores = normal_scores(self._tables, self._residuals, self._left, self._metric)
+        scores = normal_scores(self._tables, self._residuals, self._left, self._scale, self._metric)
         for group, newest in zip(self._groups, self._newest, strict=True):
             widening = _widening(newest.taken(scores)[:, :SPREAD_ROWS])
             for k in np.flatnonzero(widening > 1):
                 found = group.at(int(newest.keys[k]), self._metrics)
-                found.widening[self._metric] = widening[k]
+                found.widening[self._metric] *= widening[k]
 
     def _round(self) -> bool:
         """Take the shifts that explain most of their rows; return whether there were any."""
@@ -225,22 +257,26 @@ def _link(groups: Sequence[_Groups], metric: int, source: int, power: float) -> 
             found.widening[metric] = found.widening[source]
 
 
-def _entries(
-    group: _Groups, names: Sequence[str], schema: Schema, vocabulary: Mapping[str, Sequence[str]]
-) -> list[Correction]:
-    log = np.array([metric.scale == "log" for metric in schema.metrics])
+def _entries(group: _Groups, names: Sequence[str], predictor: Predictor) -> list[Correction]:
+    log = np.array([metric.scale == "log" for metric in predictor.schema.metrics])
+    vocabulary, met = predictor.manifest.vocabulary, predictor.encoder.met
+    texts = [
+        {**dict(enumerate(vocabulary[name])), **{c: t for t, c in met.get(name, {}).items()}}
+        for name in names
+    ]
     entries = []
     for number, found in group.found.items():
         shift = np.where(log, np.round(found.shift / _STEP) * _STEP, found.shift)
-        widening = np.round(found.widening / _WIDER) * _WIDER
-        if np.any(shift) or np.any(widening > 1):
-            values = zip(names, group.codes[number].tolist(), strict=True)
+        step = np.where(found.widening < 1, _NARROWER, _WIDER)
+        widening = np.maximum(np.round(found.widening / step), 1.0) * step
+        if np.any(shift) or np.any(widening != 1):
+            values = zip(texts, group.codes[number].tolist(), strict=True)
             entries.append(
                 Correction(
                     tuple(names),
-                    tuple(vocabulary[name][code] for name, code in values),
+                    tuple(texts_of[code] for texts_of, code in values),
                     tuple(map(float, np.round(shift, 6))),
-                    tuple(map(float, np.round(np.maximum(widening, 1.0), 2))),
+                    tuple(map(float, np.round(widening, 2))),
                 )
             )
     return entries

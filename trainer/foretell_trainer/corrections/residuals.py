@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from foretell.columns import Codes
+from foretell.encoding import Encoded
 from foretell.forecast import QuantileTables
+from foretell.parsing import category_text
 from foretell.predictor import Outputs, Predictor
 from foretell.schema import Schema
+from foretell.table_columns import Rejection
 from foretell_trainer.corrections.outcomes import Outcomes
 
 Floats = NDArray[np.float64]
@@ -58,13 +61,16 @@ class Residuals:
 
 
 def normal_scores(
-    tables: QuantileTables, residuals: Residuals, error: Floats, metric: int
+    tables: QuantileTables, residuals: Residuals, error: Floats, scale: Floats, metric: int
 ) -> Floats:
-    """Return errors [n] of one metric as scores that are normal if the forecasts are right."""
+    """Return errors [n] of one metric as scores that are normal if the forecasts are right.
+
+    ``scale`` [n] is what the quantile tables are in units of.
+    """
     column = slice(metric, metric + 1)
     table = residuals.table[:, column]
     centre = tables.at(0.5)[table[:, 0], metric]
-    z = error / residuals.scale[:, metric] + centre
+    z = error / scale + centre
     known = np.isfinite(z)
     scores = np.full(len(z), np.nan)
     chosen = tables.probability(table[known], z[known, None], metric)[:, 0]
@@ -73,8 +79,11 @@ def normal_scores(
 
 
 def residuals_of(predictor: Predictor, outcomes: Outcomes) -> Residuals:
-    """Return the residuals of those outcomes that the bundle can be asked about."""
-    encoded, rejected = predictor.encoder.encode_table(outcomes.features, named="name")
+    """Return the residuals of those outcomes that the bundle can be asked about.
+
+    Ids that it does not know are met: from then on its encoder can tell them apart.
+    """
+    encoded, rejected = _encode(predictor, outcomes)
     schema = predictor.schema
     usable = np.ones(len(outcomes), dtype=bool)
     usable[[rejection.row for rejection in rejected]] = False
@@ -85,7 +94,7 @@ def residuals_of(predictor: Predictor, outcomes: Outcomes) -> Residuals:
     at_limit = killed_for_memory | np.array([how == "timeout" for how in outcomes.outcomes], bool)
     tables = predictor.tables
     log = np.array([metric.scale == "log" for metric in schema.metrics])
-    noise = np.maximum(_noise(tables, outputs), _SMALLEST_NOISE * log)
+    noise = np.maximum(noise_of(tables, outputs), _SMALLEST_NOISE * log)
     bounds = outcomes.lower_bounds.copy()
     upper = outputs.location + outputs.scale * _at(tables, outputs, BOUND)
     for m, metric in enumerate(schema.metrics):
@@ -106,6 +115,23 @@ def residuals_of(predictor: Predictor, outcomes: Outcomes) -> Residuals:
         np.array([how == "completed" for how in outcomes.outcomes], dtype=bool),
     )
     return Residuals(**{name: values[usable] for name, values in vars(residuals).items()})
+
+
+def _encode(predictor: Predictor, outcomes: Outcomes) -> tuple[Encoded, list[Rejection]]:
+    encoder, ids = predictor.encoder, set(predictor.ids)
+    encoded, rejected = encoder.encode_table(outcomes.features, named="name")
+    unknown = [
+        (name, row)
+        for row, names in enumerate(encoded.unknown)
+        for name in ids.intersection(names, outcomes.features)
+    ]
+    if not unknown:
+        return encoded, rejected
+    for name, row in unknown:
+        text = category_text(outcomes.features[name][row])
+        if text is not None:
+            encoder.meet(name, text)
+    return encoder.encode_table(outcomes.features, named="name")
 
 
 def links_of(schema: Schema) -> list[tuple[int, int, float]]:
@@ -133,7 +159,8 @@ def _linked(schema: Schema, error: Floats) -> Floats:
     return error
 
 
-def _noise(tables: QuantileTables, outputs: Outputs) -> Floats:
+def noise_of(tables: QuantileTables, outputs: Outputs) -> Floats:
+    """Return the standard deviation [n, M] that a bundle gives its errors."""
     width = _at(tables, outputs, BOUND) - _at(tables, outputs, 1 - BOUND)
     return outputs.scale * width / (2 * _ONE_SIGMA)
 
