@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from foretell.v1 import common_pb2, observation_pb2, prediction_pb2
 from tests.bundles import publish_tiny
 from tests.integration.server.conftest import WAIT_S, RunningServer
 from tests.integration.trainer.conftest import Place, eventually
+
+UNKNOWN_SCALE = 0.8
+"""Of what the bundle says about kinds that it does not know."""
 
 
 class Served(RunningServer):
@@ -33,8 +37,8 @@ class Served(RunningServer):
         }
         return self.predict(workload=self.workload, features=features)
 
-    def report(self, name: str, **changes: object) -> None:
-        """Report the outcome of such a run of kind `big`."""
+    def report(self, name: str, kind: str = "big", **changes: object) -> None:
+        """Report the outcome of such a run."""
         observation = observation_pb2.Observation(
             **{  # type: ignore[arg-type]  # fields of several types
                 "id": name,
@@ -42,7 +46,7 @@ class Served(RunningServer):
                 "observe_time": Timestamp(seconds=1_780_000_000),
                 "features": {
                     "size": common_pb2.Value(number=10.0),
-                    "kind": common_pb2.Value(text="big"),
+                    "kind": common_pb2.Value(text=kind),
                 },
                 **changes,
             }
@@ -55,7 +59,8 @@ class Served(RunningServer):
 @pytest.fixture
 def served(standing: Place, tmp_path: Path) -> Iterator[Served]:
     """A server, with a bundle of the place's workload live."""
-    publish_tiny(standing.settings.registry, tmp_path, schema=standing.schema)
+    schema, registry = standing.schema, standing.settings.registry
+    publish_tiny(registry, tmp_path, schema=schema, unknown_scale=UNKNOWN_SCALE)
     with Served(tmp_path, standing) as server:
         yield server
 
@@ -92,6 +97,29 @@ def test_answers_follow_outcomes_in_every_server(
     assert seconds(served.ask()) == pytest.approx(21.0, rel=0.01)
     eventually(lambda: served.ask().metrics[1].median < 11)
     assert seconds(served.ask()) == pytest.approx(21.0, rel=0.05)
+
+
+def test_a_name_that_arrives_is_corrected_by_its_own_outcomes(
+    served: Served, standing: Place, tmp_path: Path
+) -> None:
+    """Answers about a kind that the bundle does not know follow its outcomes, and become surer; a
+    server that starts later knows them as well, and all still say that the kind is unknown."""
+    before = served.ask("new")
+    assert seconds(before) == pytest.approx(10.0)
+    for i in range(5):
+        served.report(f"new {i}", "new", metrics={"seconds": 30.0 + i, "kb": 10.0})
+    eventually(lambda: seconds(served.ask("new")) > 25)
+    with Served(tmp_path / "other", standing) as other:
+        eventually(lambda: seconds(other.ask("new")) == seconds(served.ask("new")))
+        after = other.ask("new")
+    assert _width(after) < 0.6 * _width(before)
+    assert after.provenance.unknown_features == ["kind"]
+    assert seconds(served.ask("other")) == pytest.approx(10.0)
+
+
+def _width(answer: prediction_pb2.PredictResponse) -> float:
+    interval = answer.metrics[0].interval
+    return math.log(interval.upper / interval.lower)
 
 
 def test_a_kill_for_memory_raises_the_next_bound(served: Served) -> None:

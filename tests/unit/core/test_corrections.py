@@ -11,6 +11,7 @@ from foretell.corrections import Correction, Corrections, CorrectionTable
 from foretell.errors import InvalidInput
 
 NAMES = ("kind", "color", "place")
+MET = {"kind": {"met": -3}, "place": {"met too": -4}}
 VOCABULARY = {"kind": ("a", "b", "c"), "color": ("red",), "place": ("x", "y")}
 CORRECTIONS = Corrections(
     "toy",
@@ -21,12 +22,15 @@ CORRECTIONS = Corrections(
         Correction(("place",), ("y",), (0.25, 0.0), (3.0, 1.0)),
         Correction(("kind", "place"), ("b", "y"), (1.0, 1.0), (1.5, 1.5)),
         Correction(("kind",), ("unheard of",), (9.0, 9.0), (9.0, 9.0)),
+        Correction(("kind",), ("met",), (0.5, 0.5), (0.2, 2.0)),
+        Correction(("place",), ("met too",), (0.0, 0.0), (0.5, 1.0)),
+        Correction(("kind", "place"), ("met", "x"), (0.0, 0.0), (1.5, 1.0)),
     ),
 )
 
 
 def compiled() -> CorrectionTable:
-    return CorrectionTable(CORRECTIONS, NAMES, VOCABULARY, 2)
+    return CorrectionTable(CORRECTIONS, NAMES, VOCABULARY, 2, met=MET, ids=("kind", "place"))
 
 
 def test_shifts_add_up_and_the_largest_widening_holds() -> None:
@@ -38,11 +42,23 @@ def test_shifts_add_up_and_the_largest_widening_holds() -> None:
 
 def test_what_the_bundle_does_not_know_is_not_corrected() -> None:
     """Entries for unknown values are left out, and rows with unknown values find none."""
-    assert len(compiled()) == 3
+    assert len(compiled()) == 6
     assert compiled().row([-1, -1, -1], [1.0, 1.0], [0.1, 0.1]) == ([1.0, 1.0], [0.1, 0.1])
 
 
-@given(st.lists(st.tuples(*[st.integers(-1, 2)] * 3), min_size=1, max_size=20))
+def test_intervals_narrow_where_all_names_were_met() -> None:
+    """The least that a row's names narrow by holds, times what widens; nothing narrows a row that
+    has another name which nobody has met."""
+    scales = {
+        place: compiled().row([-3, 0, place], [1.0, 1.0], [0.1, 0.1])[1] for place in (-1, -4, 0, 1)
+    }
+    assert scales[-4] == pytest.approx([0.05, 0.2])
+    assert scales[0] == pytest.approx([0.03, 0.2])
+    assert scales[1] == pytest.approx([0.06, 0.2])
+    assert scales[-1] == pytest.approx([0.1, 0.2])
+
+
+@given(st.lists(st.tuples(*[st.integers(-5, 2)] * 3), min_size=1, max_size=20))
 def test_many_rows_are_corrected_as_each_by_itself(rows: list[tuple[int, int, int]]) -> None:
     """Arrays and single rows are corrected by the same numbers."""
     location = np.arange(2.0 * len(rows)).reshape(-1, 2)

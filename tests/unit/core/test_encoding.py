@@ -69,6 +69,24 @@ def test_unknown_categories_are_named_and_not_refused(encoder: Encoder) -> None:
     assert set(encoded.unknown[0]) == {"scene", "machine", "family", "vendor"}
 
 
+def test_values_that_were_met_can_be_told_apart(schema: Schema, encoder: Encoder) -> None:
+    """A value that was met since the fit has a code of its own, however it is encoded, and is
+    still named as unknown; one that is known, or was met before, keeps its code."""
+    mine = Encoder(schema, encoder.vocabulary)
+    for text in ("cellar", "attic two", "cellar", "kitchen"):
+        mine.meet("scene", text)
+    assert mine.met == {"scene": {"cellar": -3, "attic two": -4}}
+    scenes = ["kitchen", "cellar", "nowhere", "attic two"]
+    rows: list[dict[str, Value]] = [{**ROW, "scene": scene} for scene in scenes]
+    columns = {name: [row[name] for row in rows] for name in ROW}
+    whole = [mine.encode(row) for row in rows]
+    assert [encoded.categories[0, 0] for encoded in whole] == [1, -3, -1, -4]
+    assert [encoded.unknown[0] for encoded in whole] == [(), *[("scene",)] * 3]
+    for other in (mine.encode_columns(columns, 4), mine.encode_variants(ROW, rows)):
+        assert other.categories.tolist() == [one.categories[0].tolist() for one in whole]
+        assert other.unknown == tuple(one.unknown[0] for one in whole)
+
+
 def test_an_unknown_source_may_derive_to_a_known_value(encoder: Encoder) -> None:
     """Of a new machine of a known family, the family is known."""
     encoded = encoder.encode({"scene": "forest", "machine": "small-77"})
