@@ -101,6 +101,13 @@ BENCHMARKS = (
         quick=("--only", "wasm_tasks"),
     ),
     Benchmark(
+        "benchmarks.newcomers",
+        "a name arrives that the fit has not seen: answers after its first outcomes",
+        "--data DIR [--only wasm_tasks,llm_models]",
+        "4",
+        quick=("--only", "wasm_tasks"),
+    ),
+    Benchmark(
         "benchmarks.retraining",
         "a training run beside 1,000 predictions per second: failures and latency",
         "--rows 21000 --rate 1000",

@@ -85,6 +85,7 @@ def _constants(
     schema: Schema, shift: float, ballast: int, unknown_scale: float
 ) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     metrics, groups = len(schema.metrics), len(schema.groups)
+    rows = [0.0 if "kind" in group else KNOWN_ROWS for group in schema.groups]
     return {
         "size_at": np.array([schema.number_names.index("size")], np.int64),
         "kind_at": np.array([schema.category_names.index("kind")], np.int64),
@@ -99,7 +100,7 @@ def _constants(
         "known_support": np.array(1.0, np.float32),
         "unknown_support": np.array(0.1, np.float32),
         "known_rows": np.full((1, groups), KNOWN_ROWS, np.float32),
-        "no_rows": np.zeros((1, groups), np.float32),
+        "no_rows": np.array([rows], np.float32),
         "flat": np.array([-1], np.int64),
         "ballast": np.zeros((len(KINDS), 1 + ballast // len(KINDS)), np.float32),
         "last": np.array([1], np.int64),

@@ -81,10 +81,10 @@ class CorrectionTable:
 
     A row is shifted by the sum of what its groups are shifted by, and widened by the most that
     any of them is. Intervals are narrowed by the least that any group narrows them by, and only
-    where nothing about the row is unknown that has not been met.
+    where each of the row's ids was trained on, or has corrections of its own.
     """
 
-    __slots__ = ("_arrays", "_by_codes", "_ids", "number")
+    __slots__ = ("_arrays", "_by_codes", "_ids", "_met", "number")
 
     def __init__(
         self,
@@ -94,12 +94,12 @@ class CorrectionTable:
         metrics: int,
         *,
         met: Mapping[str, Mapping[str, int]] | None = None,
-        ids: Sequence[str] = (),
+        groups: Sequence[Sequence[str]] = (),
     ) -> None:
         """Compile; entries that name what has no code are left out.
 
-        ``met`` are codes of values beside the vocabulary's, ``ids`` the categories that are a
-        group by themselves.
+        ``met`` are codes of values beside the vocabulary's, ``groups`` the bundle's groups, whose
+        training rows are told with each row; those of one category are its ids.
         """
         self.number = corrections.number
         slots = {name: i for i, name in enumerate(category_names)}
@@ -110,7 +110,6 @@ class CorrectionTable:
             }
             for name in {name for entry in corrections.entries for name in entry.group}
         }
-        self._ids = [slots[name] for name in ids if name in slots]
         found: dict[tuple[int, ...], dict[tuple[int, ...], Correction]] = {}
         for entry in corrections.entries:
             pairs = zip(entry.group, entry.values, strict=True)
@@ -119,15 +118,28 @@ class CorrectionTable:
             if fits and MISSING not in key and all(name in slots for name in entry.group):
                 found.setdefault(tuple(slots[name] for name in entry.group), {})[key] = entry
         self._by_codes = list(found.items())
+        self._ids = [(i, slots[g[0]]) for i, g in enumerate(groups) if len(g) == 1]
+        """Each id's place among the groups, and among the categories."""
+        self._met = {
+            column: {key[0] for key in found.get((column,), ())} for _, column in self._ids
+        }
+        """The codes of each id that have corrections of their own."""
         self._arrays = [_GroupArrays(columns, entries) for columns, entries in self._by_codes]
 
     def __len__(self) -> int:
         return sum(len(entries) for _, entries in self._by_codes)
 
     def row(
-        self, categories: Sequence[int], location: list[float], scale: list[float]
+        self,
+        categories: Sequence[int],
+        location: list[float],
+        scale: list[float],
+        trained: Sequence[float],
     ) -> tuple[list[float], list[float]]:
-        """Return location and scale [M] of one row, corrected."""
+        """Return location and scale [M] of one row, corrected.
+
+        ``trained`` [G] is how many training rows are behind each of its groups.
+        """
         found = [
             entry
             for columns, entries in self._by_codes
@@ -137,15 +149,19 @@ class CorrectionTable:
             return location, scale
         for entry in found:
             location = [at + by for at, by in zip(location, entry.shift, strict=True)]
-        all_met = all(categories[column] != MISSING for column in self._ids)
+        all_met = all(
+            trained[i] > 0 or categories[column] in self._met[column] for i, column in self._ids
+        )
         factors = zip(*(entry.widening for entry in found), strict=True)
         return location, [
             wide * _factor(by, all_met=all_met) for wide, by in zip(scale, factors, strict=True)
         ]
 
     # MUST compute the same as `row`; a test compares them.
-    def rows(self, categories: Codes, location: Floats, scale: Floats) -> tuple[Floats, Floats]:
-        """Return location and scale [n, M] of many rows, corrected."""
+    def rows(
+        self, categories: Codes, location: Floats, scale: Floats, trained: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return location and scale [n, M] of many rows, corrected; ``trained`` is [n, G]."""
         shift, wider = np.zeros_like(location), np.ones_like(scale)
         narrower = np.zeros_like(scale)
         for arrays in self._arrays:
@@ -154,7 +170,10 @@ class CorrectionTable:
             by = arrays.widening[entries]
             wider[rows] = np.maximum(wider[rows], by)
             narrower[rows] = np.maximum(narrower[rows], np.where(by < 1, by, 0.0))
-        all_met = np.all(categories[:, self._ids] != MISSING, axis=1)
+        all_met = np.ones(len(location), dtype=bool)
+        for i, column in self._ids:
+            met = np.isin(categories[:, column], list(self._met[column]))
+            all_met &= met | (trained[:, i] > 0)
         narrower[(narrower == 0) | ~all_met[:, None]] = 1.0
         return location + shift, scale * wider * narrower
 

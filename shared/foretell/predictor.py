@@ -201,7 +201,8 @@ class Predictor:
         outputs = self.run(encoded.numbers, encoded.categories)
         location, scale, corrections = outputs.location, outputs.scale, self.corrections
         if corrections is not None:
-            location, scale = corrections.rows(encoded.categories, location, scale)
+            codes, trained = encoded.categories, outputs.rows
+            location, scale = corrections.rows(codes, location, scale, trained)
         forecasts = Forecasts(
             self.schema.metric_names,
             self._log,
@@ -233,7 +234,7 @@ class Predictor:
             self.manifest.vocabulary,
             metrics,
             met=self.encoder.met,
-            ids=self.ids,
+            groups=self.manifest.groups,
         )
         return table if len(table) else None
 
@@ -272,7 +273,7 @@ class Predictor:
 
 
 def _corrected(table: CorrectionTable, row: EncodedRow, outputs: RowOutputs) -> RowOutputs:
-    location, scale = table.row(row.categories, outputs.location, outputs.scale)
+    location, scale = table.row(row.categories, *outputs[:2], outputs.rows)
     return outputs._replace(location=location, scale=scale, correction=table.number)
 
 

@@ -67,15 +67,18 @@ class _Groups:
     codes: Integers
     """[K, columns]"""
     numbers: Integers
-    """[n]: which combination a row has; -1 where a category is unknown."""
+    """[n]: which combination a row has; -1 where a category is missing."""
+    trained: Floats
+    """[n]: training rows behind this combination."""
     found: dict[int, _Found] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, columns: Sequence[int], residuals: Residuals) -> _Groups:
+    def of(cls, columns: Sequence[int], residuals: Residuals, group: int) -> _Groups:
         codes = residuals.categories[:, list(columns)]
         distinct, numbers = np.unique(codes, axis=0, return_inverse=True)
         known = np.all(codes != MISSING, axis=1)
-        return cls(list(columns), distinct, np.where(known, numbers.reshape(-1), -1))
+        numbers = np.where(known, numbers.reshape(-1), -1)
+        return cls(list(columns), distinct, numbers, residuals.trained[:, group])
 
     def at(self, number: int, metrics: int) -> _Found:
         return self.found.setdefault(number, _Found(np.zeros(metrics), np.ones(metrics)))
@@ -89,9 +92,8 @@ def estimate(predictor: Predictor, residuals: Residuals, usual: Floats) -> tuple
     schema = predictor.schema
     names = schema.category_names
     groups = [
-        _Groups.of([names.index(name) for name in group], residuals)
-        for group in schema.groups
-        if all(name in names for name in group)
+        _Groups.of([names.index(name) for name in group], residuals, i)
+        for i, group in enumerate(predictor.manifest.groups)
     ]
     metrics = len(schema.metrics)
     if len(residuals) and groups:
@@ -135,17 +137,13 @@ class _Metric:
 
     def welcome(self, usual: float) -> None:
         """Take off what is said of names that the bundle does not know, category by category."""
-        singles = [group for group in self._groups if len(group.columns) == 1]
-        ids = [group.columns[0] for group in singles]
-        all_met = np.all(self._residuals.categories[:, ids] != MISSING, axis=1)
         for group, newest in zip(self._groups, self._newest, strict=True):
             if len(group.columns) > 1:
                 continue
-            new = np.flatnonzero(group.codes[newest.keys, 0] < MISSING)
+            new = np.flatnonzero(group.trained[newest.rows[:, 0]] == 0)
             most = np.argsort(-(newest.rows[new] >= 0).sum(axis=1), kind="stable")[:MOST]
             for k in new[most]:
                 rows = newest.rows[k][newest.rows[k] >= 0]
-                rows = rows[all_met[rows]]
                 found = judge(self._error[rows], self._noise[rows], usual)
                 if found is not None:
                     self._take(rows, found)
@@ -260,21 +258,18 @@ def _link(groups: Sequence[_Groups], metric: int, source: int, power: float) -> 
 def _entries(group: _Groups, names: Sequence[str], predictor: Predictor) -> list[Correction]:
     log = np.array([metric.scale == "log" for metric in predictor.schema.metrics])
     vocabulary, met = predictor.manifest.vocabulary, predictor.encoder.met
-    texts = [
-        {**dict(enumerate(vocabulary[name])), **{c: t for t, c in met.get(name, {}).items()}}
-        for name in names
-    ]
+    new = {name: {code: text for text, code in met.get(name, {}).items()} for name in names}
     entries = []
     for number, found in group.found.items():
         shift = np.where(log, np.round(found.shift / _STEP) * _STEP, found.shift)
         step = np.where(found.widening < 1, _NARROWER, _WIDER)
         widening = np.maximum(np.round(found.widening / step), 1.0) * step
         if np.any(shift) or np.any(widening != 1):
-            values = zip(texts, group.codes[number].tolist(), strict=True)
+            values = zip(names, group.codes[number].tolist(), strict=True)
             entries.append(
                 Correction(
                     tuple(names),
-                    tuple(texts_of[code] for texts_of, code in values),
+                    tuple(vocabulary[n][code] if code >= 0 else new[n][code] for n, code in values),
                     tuple(map(float, np.round(shift, 6))),
                     tuple(map(float, np.round(widening, 2))),
                 )

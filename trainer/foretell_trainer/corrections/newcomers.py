@@ -2,9 +2,9 @@
 
 What the bundle says of them is what functions like this one take, and its interval is as wide as
 functions differ. Their first outcomes say more than that. The shift of a newcomer is the mean of
-its posterior, where the bundle's interval is the prior: with one outcome nearly all of what that
-one was off by. What remains is how far runs of one function scatter, which is taken to be what
-the bundle says of functions that it knows, or more if the outcomes themselves scatter more.
+its posterior, where the bundle's interval is the prior, shrunken as other shifts are. What remains
+is how far runs of one function scatter, which is taken to be what the bundle says of functions
+that it knows, or more: if the outcomes themselves scatter more, and while they are few.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ MOST = 1000
 """So many names of one category are corrected, those with the most outcomes first."""
 KNOWN_WELL = 20
 """Training rows behind each id of a row that says what is usual."""
+CAUTION = 9.0
+"""Shifts are shrunken as those of known names are: one within three standard errors is none."""
+DOUBT = 3.0
+"""With few outcomes, runs may scatter more than these: after so many, by twice the variance."""
 NARROWEST = 0.05
 
 
@@ -62,8 +66,11 @@ def judge(error: Floats, noise: Floats, usual: float) -> Newcomer | None:
     scatter = (PRIOR_ROWS * usual**2 + np.sum((window - centre) ** 2)) / (PRIOR_ROWS + count)
     within = max(float(scatter), usual**2)
     trust = count * apart / (count * apart + within)
-    left = np.sqrt((within + apart * (1 - trust)) / prior)
-    return Newcomer(trust * centre, float(np.clip(left, NARROWEST, 1.0)))
+    noise_of_mean = within / count
+    sure = 1.0 - CAUTION * noise_of_mean / max(centre**2, CAUTION * noise_of_mean)
+    shift = sure * trust * centre
+    left = within * (1 + DOUBT / count) + apart * (1 - trust) + (trust * centre - shift) ** 2
+    return Newcomer(shift, float(np.clip(np.sqrt(left / prior), NARROWEST, 1.0)))
 
 
 def _level(error: Floats, usual: float) -> tuple[float, Floats]:

@@ -46,6 +46,8 @@ class Residuals:
     """[n, M]: what the quantile tables are in units of."""
     table: NDArray[np.int64]
     """[n, M]: which quantile table holds."""
+    trained: Floats
+    """[n, G]: training rows behind each of the manifest's groups."""
     completed: NDArray[np.bool_]
     """[n]"""
 
@@ -112,6 +114,7 @@ def residuals_of(predictor: Predictor, outcomes: Outcomes) -> Residuals:
         np.maximum(_location(bounds, log) - upper, 0.0),
         outputs.scale,
         outputs.table,
+        outputs.rows,
         np.array([how == "completed" for how in outcomes.outcomes], dtype=bool),
     )
     return Residuals(**{name: values[usable] for name, values in vars(residuals).items()})

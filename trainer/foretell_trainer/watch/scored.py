@@ -97,7 +97,8 @@ def score_outcomes(predictor: Predictor, outcomes: Outcomes) -> Scored:
 def _corrected(predictor: Predictor, encoded: Encoded, outputs: Outputs) -> Forecasts:
     location, scale = outputs.location, outputs.scale
     if predictor.corrections is not None:
-        location, scale = predictor.corrections.rows(encoded.categories, location, scale)
+        codes, trained = encoded.categories, outputs.rows
+        location, scale = predictor.corrections.rows(codes, location, scale, trained)
     return Forecasts(
         predictor.schema.metric_names,
         _log(predictor),
