@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
@@ -134,10 +134,10 @@ def _tables(schema: Schema) -> tuple[np.ndarray[Any, Any], ...]:
     return tuple(np.moveaxis(np.array(rows, np.float32), 2, 0))
 
 
-def _graph(schema: Schema) -> bytes:
+def _constants(schema: Schema) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     location, slope, spread = _tables(schema)
     metrics = len(schema.metrics)
-    constants = {
+    return {
         "hardware_at": np.array([schema.category_names.index("hardware")], np.int64),
         "batch_at": np.array([schema.number_names.index("batch_size")], np.int64),
         "locations": location,
@@ -151,6 +151,7 @@ def _graph(schema: Schema) -> bytes:
         "flat": np.array([-1], np.int64),
         "beside_at": np.array([schema.category_names.index("beside")], np.int64),
         "one": np.array(1, np.int64),
+        "column": np.array([-1, 1], np.int64),
         "slowdowns": np.array(
             [
                 [_sign(m) * math.log(f) for m in schema.metric_names]
@@ -159,8 +160,11 @@ def _graph(schema: Schema) -> bytes:
             np.float32,
         ),
     }
+
+
+def _nodes() -> list[NodeProto]:
     node = helper.make_node
-    nodes = [
+    return [
         node("Gather", ["categories", "hardware_at"], ["sent"], axis=1),
         node("Less", ["sent", "zero"], ["missing"]),
         node("Where", ["missing", "unknown", "sent"], ["known"]),
@@ -183,11 +187,14 @@ def _graph(schema: Schema) -> bytes:
         node("Reshape", ["seen", "column"], ["rows"]),
         node("Mul", ["known", "zeros"], ["table"]),
     ]
-    constants["column"] = np.array([-1, 1], np.int64)
+
+
+def _graph(schema: Schema) -> bytes:
+    metrics = len(schema.metrics)
     double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes,
+        _nodes(),
         "lab",
         [
             value("numbers", double, ["n", len(schema.number_names)]),
@@ -200,7 +207,7 @@ def _graph(schema: Schema) -> bytes:
             value("table", integer, ["n", metrics]),
             value("rows", single, ["n", 1]),
         ],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        [numpy_helper.from_array(array, name) for name, array in _constants(schema).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())

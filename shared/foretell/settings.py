@@ -136,7 +136,8 @@ class Settings(BaseSettings):
     )
     token_file: Path | None = Field(
         default=None,
-        description="File whose first line is that token; used when `token` is not set.",
+        description="File whose first line is the token that administrative calls must carry; used "
+        "when `token` is not set.",
     )
     insecure: bool = Field(
         default=False, description="Allow listening beyond this machine without TLS, in the clear."

@@ -55,9 +55,16 @@ def train(
 
 
 def fitting(progress: Progress) -> Progress:
-    """Return the progress of the fit alone, as a part of the whole."""
+    """Return the progress of the fit alone, as a part of the whole; it never goes back.
+
+    A metric whose base is fitted once more, because its settings changed, begins anew: the bar
+    stands still until it is as far as it was.
+    """
+    furthest = 0.0
 
     def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
-        progress(stage, 0.02 + 0.9 * fraction, numbers)
+        nonlocal furthest
+        furthest = max(furthest, fraction)
+        progress(stage, 0.02 + 0.9 * furthest, numbers)
 
     return tell

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,56 +73,6 @@ def list_(
         click.echo(f"{len(found)} open; kept out of training until confirmed")
 
 
-@anomalies.command(short_help="Say that they are real: they are trained on.")
-@click.argument("workload")
-@click.argument("ids", nargs=-1)
-@click.option("--all", "all_of_them", is_flag=True, help="All that are open now.")
-@click.option("--reason", required=True, help="Why, for whoever asks later.")
-@server_options
-@json_option
-def confirm(
-    workload: str,
-    ids: tuple[str, ...],
-    all_of_them: bool,
-    reason: str,
-    as_json: bool,
-    **server: Any,  # noqa: ANN401 -- the options of server_options
-) -> None:
-    """Say that observations are real, so that they are trained on from now on.
-
-    \b
-    Example:
-      foretell anomalies confirm inference run-17 --reason "two streams at once"
-    """
-    chosen = _Chosen(workload, ids, all_of_them=all_of_them)
-    _resolve(chosen, "confirmed", reason, as_json=as_json, server=server)
-
-
-@anomalies.command(short_help="Say that they are wrong: they are never trained on.")
-@click.argument("workload")
-@click.argument("ids", nargs=-1)
-@click.option("--all", "all_of_them", is_flag=True, help="All that are open now.")
-@click.option("--reason", required=True, help="Why, for whoever asks later.")
-@server_options
-@json_option
-def discard(
-    workload: str,
-    ids: tuple[str, ...],
-    all_of_them: bool,
-    reason: str,
-    as_json: bool,
-    **server: Any,  # noqa: ANN401 -- the options of server_options
-) -> None:
-    """Say that observations are wrong, so that they are never trained on.
-
-    \b
-    Example:
-      foretell anomalies discard inference --all --reason "the batch was not counted"
-    """
-    chosen = _Chosen(workload, ids, all_of_them=all_of_them)
-    _resolve(chosen, "discarded", reason, as_json=as_json, server=server)
-
-
 @dataclass(frozen=True)
 class _Chosen:
     """Which anomalies are meant."""
@@ -133,6 +85,56 @@ class _Chosen:
         if bool(self.ids) == self.all_of_them:
             raise click.UsageError("Give the ids of observations, or --all.")
         return {a.observation_id for a in known} if self.all_of_them else set(self.ids)
+
+
+def _resolving(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments and options that say which anomalies are meant, and why."""
+
+    @click.argument("workload")
+    @click.argument("ids", nargs=-1)
+    @click.option("--all", "all_of_them", is_flag=True, help="All that are open now.")
+    @click.option("--reason", required=True, help="Why, for whoever asks later.")
+    @server_options
+    @json_option
+    @wraps(command)
+    def resolving(workload: str, ids: tuple[str, ...], all_of_them: bool, **more: Any) -> None:  # noqa: ANN401
+        command(_Chosen(workload, ids, all_of_them=all_of_them), **more)
+
+    return resolving
+
+
+@anomalies.command(short_help="Say that they are real: they are trained on.")
+@_resolving
+def confirm(
+    chosen: _Chosen,
+    reason: str,
+    as_json: bool,
+    **server: Any,  # noqa: ANN401 -- options
+) -> None:
+    """Say that observations are real, so that they are trained on from now on.
+
+    \b
+    Example:
+      foretell anomalies confirm inference run-17 --reason "two streams at once"
+    """
+    _resolve(chosen, "confirmed", reason, as_json=as_json, server=server)
+
+
+@anomalies.command(short_help="Say that they are wrong: they are never trained on.")
+@_resolving
+def discard(
+    chosen: _Chosen,
+    reason: str,
+    as_json: bool,
+    **server: Any,  # noqa: ANN401 -- options
+) -> None:
+    """Say that observations are wrong, so that they are never trained on.
+
+    \b
+    Example:
+      foretell anomalies discard inference --all --reason "the batch was not counted"
+    """
+    _resolve(chosen, "discarded", reason, as_json=as_json, server=server)
 
 
 def _resolve(

@@ -51,6 +51,7 @@ def ingest(
     Example:
       foretell ingest serverless --data runs.csv later.parquet --state .foretell
     """
+    from foretell.cli.tables import warn_of_absent
     from foretell_trainer.store import Store
 
     files = some_files(data, more)
@@ -67,6 +68,7 @@ def ingest(
             f"{path}: {report.rows} rows, {report.stored} stored, {report.duplicates} known "
             f"already, {len(report.rejected)} rejected"
         )
+        warn_of_absent(report.absent_columns)
         output.print_rejections(report.rejected)
         output.print_left_out(report.left_out)
         output.print_flagged(report.flagged)

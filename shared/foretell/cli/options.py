@@ -67,7 +67,11 @@ def server_options(command: F) -> F:
     """Add what reaching a server takes: address, TLS, token, deadline."""
     for option in (
         click.option("--timeout", type=float, default=10.0, show_default=True, help="Seconds."),
-        click.option("--token-file", type=FILE, help="File whose first line is the token."),
+        click.option(
+            "--token-file",
+            type=FILE,
+            help="File whose first line is the server's token; administrative calls need it.",
+        ),
         click.option("--ca-file", type=FILE, help="Authorities to trust; means --tls."),
         click.option("--tls", is_flag=True, help="Speak TLS."),
         click.option(

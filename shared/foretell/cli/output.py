@@ -114,21 +114,24 @@ def duration(seconds: float) -> str:
 def print_rejections(rejected: Sequence[object], *, quiet: bool = False) -> None:
     """Print how many rows were not used, and why the first of them were not."""
     if not quiet:
-        _print_first("rows rejected", rejected)
+        rows = "row" if len(rejected) == 1 else "rows"
+        _print_first(f"{rows} rejected", rejected)
 
 
 def print_left_out(left_out: Sequence[object], *, quiet: bool = False) -> None:
     """Print how many rows are used without some of their measurements, and the first of them."""
     if not quiet:
-        _print_first("rows have measurements that cannot be and are left out", left_out)
+        rows = "row has" if len(left_out) == 1 else "rows have"
+        _print_first(f"{rows} measurements that cannot be and are left out", left_out)
 
 
 def print_flagged(flagged: int, *, quiet: bool = False) -> None:
     """Print how many observations break what the schema declares."""
     if flagged and not quiet:
+        some = "observation breaks" if flagged == 1 else "observations break"
+        kept = "is" if flagged == 1 else "are"
         click.echo(
-            f"{flagged} observations break a declared identity and are kept out of training: "
-            "anomalies",
+            f"{flagged} {some} a declared identity and {kept} kept out of training: anomalies",
             err=True,
         )
 

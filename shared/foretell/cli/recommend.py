@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,13 @@ def _print(
         after = ("cost", "energy", "support", "tier")
         header = ["", "candidate", objective, "best", *metrics, *after]
         rows = [_row(one, label) for one, label in zip(found.ranked, labels, strict=True)]
-        print_rows(header, rows, markdown=markdown)
+        # Without any price, or any power, there is nothing to show.
+        told = [any(row[i] != "-" for row in rows) for i in range(len(header))]
+        print_rows(
+            list(compress(header, told)),
+            [list(compress(row, told)) for row in rows],
+            markdown=markdown,
+        )
         click.echo()
     click.echo(f"{VERDICTS[found.verdict]}.")
     if found.regret is not None:

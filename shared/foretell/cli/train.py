@@ -283,7 +283,11 @@ def _print(result: _Result, place: Registry, seconds: float) -> None:
     if report.unused_columns:
         click.echo(f"columns not used: {', '.join(report.unused_columns)}")
     if report.absent_columns:
-        click.echo(f"columns of the schema that the files lack: {', '.join(report.absent_columns)}")
+        lacking = ", ".join(report.absent_columns)
+        click.echo(
+            f"columns of the schema that the files lack: {lacking}; the bundle learns nothing "
+            "about them, and answers to who sends them have no support"
+        )
     for line in _what_catalogs_knew(manifest):
         click.echo(line)
     for conflict in result.conflicts:

@@ -58,9 +58,13 @@ MATRIX = ("--axis", "hardware=*", "--axis", "batch_size=1,4,16", "--metric", "la
 
 
 def test_a_recommendation_is_ranked_with_its_reasons(lab: Path) -> None:
-    """The table has the ranking; what is excluded has its reason below."""
+    """The table has the ranking, with costs where there are prices; what is excluded has its
+    reason below."""
     done = ask(lab, "recommend", *RECOMMEND)
     assert done.code == 0, done.err
+    assert " cost " in done.out.splitlines()[0]
+    priceless = ("--set", "batch_size=4", "--all", "--objective", "latency_ms")
+    assert " cost " not in ask(lab, "recommend", *priceless).out.splitlines()[0]
     assert re.search(r"^1 +fast", done.out, re.M)
     assert "latency_ms <= 60 ms with 90 %: holds with 0.00" in done.out
     found = ask(lab, "recommend", *RECOMMEND, "--json").json

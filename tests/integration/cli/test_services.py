@@ -13,6 +13,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from foretell.demo.stored import StoredRows
 from foretell.errors import ForetellError
 from tests.integration.cli.conftest import (
     PATIENCE_S,
+    Ran,
     Trained,
     foretell,
     foretell_process,
@@ -89,84 +91,122 @@ def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], Any]]:
         yield process, next_json(process)
 
 
+@dataclass(frozen=True)
+class _Up:
+    """A running `up`, and what it said when it was ready."""
+
+    folder: Path
+    state: Path
+    process: subprocess.Popen[str]
+    ready: Any
+
+    @property
+    def address(self) -> tuple[str, str]:
+        return "--address", self.ready["address"]
+
+    def ask(self, *command: object, stdin: str = "") -> Ran:
+        """Run a command against its server."""
+        return foretell(*command, *self.address, cwd=self.folder, stdin=stdin)
+
+
+ITEM = ("--set", "scene=city", "--set", "host=big", "--set", "pixels=100000")
+SECONDS = 1e-5 * 1.5 * 100_000**0.9 / 2.0
+"""What this item takes, by the law that the rows were made with."""
+
+
+def refuse_another(here: _Up) -> None:
+    beside = foretell("up", "--state", here.state, cwd=here.folder)
+    assert beside.code == 1
+    assert f"another `foretell up` runs on it (process {here.process.pid}, serving" in beside.err
+    assert here.ready["address"] in beside.err
+
+
+def train_and_promote(here: _Up, schema: Path) -> str:
+    """Return the version that training leads to."""
+    ingested = foretell_process(
+        *("ingest", schema, "--data", "renders.csv", "--state", here.state, "--json"),
+        cwd=here.folder,
+    )
+    assert ingested.json["files"][0]["stored"] == 150
+    job = foretell_process(
+        *("retrain", "render", "--wait", "--json", *here.address), cwd=here.folder
+    )
+    assert job.code == 0, job.err
+    assert (job.json["state"], job.json["promoted"]) == ("SUCCEEDED", True)
+    audit = here.ask("history", "render", "--json")
+    assert [line["action"] for line in audit.json] == ["promote", "publish"]
+    why = ("--reason", "once more", "--json")
+    same = here.ask("promote", "render", "current", *why)
+    assert (same.json["bundle"], same.json["serving"]) == (job.json["bundle"], True)
+    none = here.ask("rollback", "render", *why)
+    assert (none.code, "previous" in none.err) == (1, True)
+    with urllib.request.urlopen(here.ready["metrics"], timeout=PATIENCE_S) as page:  # noqa: S310
+        assert "foretell_bundle_info{" in page.read().decode()
+    return str(job.json["bundle"])
+
+
+def kill_the_server(here: _Up) -> None:
+    os.kill(here.ready["pids"]["server"], signal.SIGKILL)
+    died = next_json(here.process)
+    assert (died["part"], died["status"]) == ("server", "died")
+    assert "the server died (signal 9) and is started again" in died["event"]
+    again = next_json(here.process)
+    assert (again["part"], again["status"]) == ("server", "ready")
+    assert psutil.pid_exists(again["pid"])
+
+
+def ask_and_replay(here: _Up, version: str) -> None:
+    asked = foretell_process(
+        *("predict", "render", *ITEM, "--json", *here.address), cwd=here.folder
+    )
+    assert asked.code == 0, asked.err
+    assert asked.json["bundle"] == version
+    median = asked.json["metrics"]["seconds"]["median"]
+    assert median == pytest.approx(SECONDS, rel=0.25)
+    name = asked.json["prediction_id"]
+    known = here.ask("observe", "render", "--prediction-id", name, "--metric", "seconds=0.2")
+    assert known.out == "1 accepted, 0 rejected\n"
+    past = here.ask("replay", name, "--json").json["prediction"]
+    assert past["bundle_version"] == version
+    assert past["metrics"]["seconds"]["median"] == median
+
+
+def report_and_look(here: _Up) -> None:
+    reported = here.ask("observe", "render", *ITEM, "--metric", "seconds=0.2", "--id", "last")
+    assert reported.out == "1 accepted, 0 rejected\n"
+    for command in ("anomalies", "regressions"):
+        assert here.ask(command, "render", "--json").json == []
+    assert here.ask("live", "render").code == 0
+    old = foretell("prune", "--dry-run", "--json", "--state", here.state, cwd=here.folder)
+    assert (old.json["removed"], old.json["bundles"]) == (False, [])
+    line = {
+        "id": "from-a-line",
+        "features": {"scene": "city", "host": "old", "pixels": 9000},
+        "metrics": {"seconds": 0.5},
+    }
+    lines = here.ask("observe", "render", "--file", "-", "--json", stdin=json.dumps(line) + "\n")
+    assert lines.json["ids"] == ["from-a-line"]
+
+
 def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Path) -> None:
     """Measurements in, a job watched, a part killed and restarted, and the next start goes on."""
     (tmp_path / "renders.csv").write_text("\n".join(rows_of_renders(150, seed=3)) + "\n")
     state = tmp_path / "state"
     with up(state) as (process, ready):
-        address = ("--address", ready["address"])
-        beside = foretell("up", "--state", state, cwd=tmp_path)
-        assert beside.code == 1
-        assert f"another `foretell up` runs on it (process {process.pid}, serving" in beside.err
-        assert ready["address"] in beside.err
-        ingested = foretell_process(
-            *("ingest", trained.schema, "--data", "renders.csv", "--state", state, "--json"),
-            cwd=tmp_path,
-        )
-        assert ingested.json["files"][0]["stored"] == 150
-        job = foretell_process("retrain", "render", "--wait", "--json", *address, cwd=tmp_path)
-        assert job.code == 0, job.err
-        assert (job.json["state"], job.json["promoted"]) == ("SUCCEEDED", True)
-        audit = foretell("history", "render", "--json", *address, cwd=tmp_path)
-        assert [line["action"] for line in audit.json] == ["promote", "publish"]
-        why = ("--reason", "once more", "--json")
-        same = foretell("promote", "render", "current", *why, *address, cwd=tmp_path)
-        assert (same.json["bundle"], same.json["serving"]) == (job.json["bundle"], True)
-        none = foretell("rollback", "render", *why, *address, cwd=tmp_path)
-        assert (none.code, "previous" in none.err) == (1, True)
-        with urllib.request.urlopen(ready["metrics"], timeout=PATIENCE_S) as page:  # noqa: S310
-            assert "foretell_bundle_info{" in page.read().decode()
-
-        os.kill(ready["pids"]["server"], signal.SIGKILL)
-        died = next_json(process)
-        assert (died["part"], died["status"]) == ("server", "died")
-        assert "the server died (signal 9) and is started again" in died["event"]
-        again = next_json(process)
-        assert (again["part"], again["status"]) == ("server", "ready")
-        assert psutil.pid_exists(again["pid"])
-        item = ("--set", "scene=city", "--set", "host=big", "--set", "pixels=100000")
-        asked = foretell_process("predict", "render", *item, "--json", *address, cwd=tmp_path)
-        assert asked.code == 0, asked.err
-        assert asked.json["bundle"] == job.json["bundle"]
-        # The law that the rows were made with.
-        law = 1e-5 * 1.5 * 100_000**0.9 / 2.0
-        assert asked.json["metrics"]["seconds"]["median"] == pytest.approx(law, rel=0.25)
-
-        reported = foretell(
-            *("observe", "render", *item, "--metric", "seconds=0.2", "--id", "last", *address),
-            cwd=tmp_path,
-        )
-        assert reported.out == "1 accepted, 0 rejected\n"
-        outcome = ("--prediction-id", asked.json["prediction_id"], "--metric", "seconds=0.2")
-        known = foretell("observe", "render", *outcome, *address, cwd=tmp_path)
-        assert known.out == "1 accepted, 0 rejected\n"
-        past = foretell("replay", asked.json["prediction_id"], "--json", *address, cwd=tmp_path)
-        assert past.json["prediction"]["bundle_version"] == job.json["bundle"]
-        median = asked.json["metrics"]["seconds"]["median"]
-        assert past.json["prediction"]["metrics"]["seconds"]["median"] == median
-        for command in ("anomalies", "regressions"):
-            assert foretell(command, "render", "--json", *address, cwd=tmp_path).json == []
-        assert foretell("live", "render", *address, cwd=tmp_path).code == 0
-        old = foretell("prune", "--dry-run", "--json", "--state", state, cwd=tmp_path)
-        assert (old.json["removed"], old.json["bundles"]) == (False, [])
-        line = {
-            "id": "from-a-line",
-            "features": {"scene": "city", "host": "old", "pixels": 9000},
-            "metrics": {"seconds": 0.5},
-        }
-        lines = foretell(
-            *("observe", "render", "--file", "-", "--json", *address),
-            cwd=tmp_path,
-            stdin=json.dumps(line) + "\n",
-        )
-        assert lines.json["ids"] == ["from-a-line"]
+        here = _Up(tmp_path, state, process, ready)
+        refuse_another(here)
+        version = train_and_promote(here, trained.schema)
+        kill_the_server(here)
+        ask_and_replay(here, version)
+        report_and_look(here)
         code, said = interrupt(process)
         assert code == 0
         assert "stopping: the server first" in said
 
     with up(state) as (process, ready):
-        listed = foretell("models", "list", "--json", "--address", ready["address"], cwd=tmp_path)
-        assert [row["version"] for row in listed.json if row["serving"]] == [job.json["bundle"]]
+        here = _Up(tmp_path, state, process, ready)
+        listed = here.ask("models", "list", "--json")
+        assert [row["version"] for row in listed.json if row["serving"]] == [version]
         with in_place_of_the_broker(process, ready["pids"]["broker"], state):
             news = [next_json(process) for _ in range(4)]
         assert [(n["part"], n["status"]) for n in news[:2]] == [
@@ -177,8 +217,7 @@ def test_up_trains_survives_a_kill_and_continues(trained: Trained, tmp_path: Pat
             ("server", "ready"),
             ("worker", "ready"),
         }
-        observation = ("render", *item, "--metric", "seconds=0.3")
-        reported = foretell("observe", *observation, "--address", ready["address"], cwd=tmp_path)
+        reported = here.ask("observe", "render", *ITEM, "--metric", "seconds=0.3")
         assert reported.out == "1 accepted, 0 rejected\n"
         # What was accepted, before the stop too, gets into the store.
         stored = StoredRows(state / "data", "render")
