@@ -18,7 +18,7 @@ from typing import NamedTuple
 from foretell.encoding import EncodedRow
 from foretell.predictor import Predictor, RowOutputs
 
-MOST_ROWS = 32
+MOST_ROWS = 64
 """More than this in one run would keep the event loop from everybody else."""
 LONGEST_WAIT_S = 0.004
 """How long the first of a batch waits at most."""

@@ -66,10 +66,13 @@ class HotPath:
 
     def cached(self, raw: bytes) -> Answer | None:
         """Return the answer to a request that repeats, under a name of its own."""
-        end = correlation_end(raw)
-        if end and not raw[2:end].isascii():
-            return None  # a stream gives it back, which it may not if it is no text
-        kept = self._cache.get(raw[end:])
+        key = raw
+        if raw[:1] == _CORRELATION_ID:
+            end = correlation_end(raw)
+            if not raw[2:end].isascii():
+                return None  # a stream gives it back, which it may not if it is no text
+            key = raw[end:]
+        kept = self._cache.get(key)
         return None if kept is None else self._named(kept, raw)
 
     async def predict(self, raw: bytes) -> Answer:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -179,7 +179,13 @@ class RecentAnswers:
 
     def _append(self, batch: Sequence[_Answer]) -> None:
         now = time.time()
-        content = b"".join(part for answer in batch for part in _record(answer, now))
+        origin_of = cache(lambda version, number: _ORIGIN.pack(version.encode(), number, now))
+        parts: list[bytes] = []
+        for name, request, version, correction in batch:
+            origin = origin_of(version, correction)
+            size = len(origin) + len(request)
+            parts += (_RECORD.pack(int(name.partition("-")[2], 16), size), origin, request)
+        content = b"".join(parts)
         if self._path is None or self._size >= FILE_BYTES:
             self._make_folder()
             first = int(batch[0][0].partition("-")[2], 16)
@@ -212,13 +218,6 @@ class RecentAnswers:
 
 _Answer = tuple[str, bytes, str, int]
 """Prediction id, request, version, number of the corrections."""
-
-
-def _record(answer: _Answer, now: float) -> tuple[bytes, bytes, bytes]:
-    name, request, version, correction = answer
-    number = int(name.partition("-")[2], 16)
-    origin = _ORIGIN.pack(version.encode(), correction, now)
-    return _RECORD.pack(number, len(origin) + len(request)), origin, request
 
 
 def _corrections_name(workload: str, version: str, number: int) -> str:

@@ -22,7 +22,7 @@ from foretell_server.error_edge import Answer, decoded, status_name
 from foretell_server.hot_path import Asked, HotPath, correlation_end
 from foretell_server.telemetry.meters import MethodMeter
 
-WINDOW = 64
+WINDOW = 128
 """How many rows of one stream may be on their way."""
 WINDOW_BYTES = 1 << 20
 """How many bytes of requests, if those are unusually large."""

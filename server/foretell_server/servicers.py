@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
@@ -78,13 +78,15 @@ class PredictionService:
         self._batches = meters.method(BATCH_STREAM)
         self._explaining = asyncio.Semaphore(EXPLAINED_AT_ONCE)
 
-    def quick(self, raw: bytes) -> Answer | None:
-        """Return what Predict answers without looking into the request."""
-        return self._rows.cached(raw)
+    @property
+    def quick(self) -> Callable[[bytes], Answer | None]:
+        """What Predict answers without looking into the request."""
+        return self._rows.cached
 
-    async def Predict(self, raw: bytes) -> Answer:
+    @property
+    def Predict(self) -> Callable[[bytes], Awaitable[Answer]]:
         """Forecast one item."""
-        return await self._rows.predict(raw)
+        return self._rows.predict
 
     async def PredictStream(self, requests: AsyncIterator[bytes], context: ServicerContext) -> None:
         """Forecast items as they come; a bad one is answered with its error, in its place."""

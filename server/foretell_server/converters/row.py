@@ -104,7 +104,7 @@ class RowAnswer:
 def named(body: bytes, prediction_id: str) -> bytes:
     """Return an answer with its prediction id, which is the last field there is."""
     name = prediction_id.encode()
-    return body + _ID_TAG + bytes((len(name),)) + name
+    return b"%b%b%c%b" % (body, _ID_TAG, len(name), name)
 
 
 def _pieces(plan: Plan) -> list[bytes]:

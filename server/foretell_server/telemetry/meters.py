@@ -93,7 +93,12 @@ class MethodMeter:
         latency = self.latency
         latency.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
         latency.total += seconds
-        self._tally(workload, OK, seconds, rows)
+        tally = self.tallies.get((workload, OK))
+        if tally is None:
+            tally = self.tallies[workload, OK] = Tally()
+        tally.count += 1
+        tally.seconds += seconds
+        tally.rows += rows
 
     def refused(self, workload: str, status: str, seconds: float) -> None:
         """Count a request that ended with an error, under the name of its gRPC status.
@@ -102,21 +107,16 @@ class MethodMeter:
         and each one would be kept for good.
         """
         self.latency.add(seconds)
-        self._tally(workload if self._knows(workload) else "", status, seconds, 0)
+        tally = self.tallies.setdefault(
+            (workload if self._knows(workload) else "", status), Tally()
+        )
+        tally.count += 1
+        tally.seconds += seconds
 
     def stream_ended(self, status: str) -> None:
         """Count a stream that ended, under the name of its gRPC status."""
         self.open_streams -= 1
         self.ended_streams[status] = self.ended_streams.get(status, 0) + 1
-
-    def _tally(self, workload: str, status: str, seconds: float, rows: int) -> None:
-        key = (workload, status)
-        tally = self.tallies.get(key)
-        if tally is None:
-            tally = self.tallies[key] = Tally()
-        tally.count += 1
-        tally.seconds += seconds
-        tally.rows += rows
 
 
 @dataclass(frozen=True, slots=True)
