@@ -101,6 +101,10 @@ def _ask_here(port: int, rate: float) -> None:
     click.echo(json.dumps({"latencies": list(seen.latencies_s), "failed": seen.failed}))
 
 
+def _say(what: str) -> None:
+    click.echo(what, err=True)
+
+
 def _percentile(seconds: list[float], share: float) -> float:
     return float(np.quantile(seconds, share)) * 1000
 
@@ -110,19 +114,22 @@ def _percentile(seconds: list[float], share: float) -> float:
 @click.option("--rate", default=1000.0, show_default=True, help="Predictions per second.")
 @click.option("--turns", default=5, show_default=True, help="Turns of 4 s with nothing beside.")
 @click.option("--family", default="lightgbm", show_default=True)
+@click.option("--most-s", default=600.0, show_default=True, help="A training run may take.")
 @click.option("--ask", "port", type=int, hidden=True)
-def main(rows: int, rate: float, turns: int, family: str, port: int | None) -> None:
+def main(rows: int, rate: float, turns: int, family: str, most_s: float, port: int | None) -> None:
     if port is not None:
         _ask_here(port, rate)
         return
+    _say(f"stores {rows:,} runs, and fits a first bundle to them")
     with tempfile.TemporaryDirectory(prefix="foretell-retraining-") as scratch:
         folder = StateFolder(Path(scratch))
         fill(Store(folder.data), rows)
         settings = Settings(port=0, log_level="error", drain_seconds=1.0)
         with Stack(folder, settings) as stack, Client(stack.address) as client:
-            client.retrain(WORKLOAD, wait=True, family="ridge", timeout=600)
+            client.retrain(WORKLOAD, wait=True, family="ridge", timeout=most_s)
             alone, failed = [], 0
-            for _ in range(turns):
+            for turn in range(turns):
+                _say(f"predictions with nothing beside them: {turn + 1} of {turns}")
                 latencies, lost = ask(stack.port, rate)
                 alone += latencies
                 failed += lost
@@ -130,13 +137,18 @@ def main(rows: int, rate: float, turns: int, family: str, port: int | None) -> N
             lost_beside = 0
             began = time.perf_counter()
             job = client.retrain(WORKLOAD, family=family, skip_gate="a benchmark")
-            while not client.job(job.id).done:
+            while not (now := client.job(job.id)).done:
+                seconds = time.perf_counter() - began
+                if seconds > most_s:
+                    client.cancel(job.id)
+                    click.echo(f"the training run was cancelled: {most_s:.0f} s are over")
+                    break
+                _say(f"predictions beside a training run, {seconds:.0f} s: {now}")
                 latencies, lost = ask(stack.port, rate)
                 beside += latencies
                 lost_beside += lost
-            seconds = time.perf_counter() - began
-            ended = client.job(job.id)
-    click.echo(f"{ended.outcome} ({seconds:.0f} s)")
+            else:
+                click.echo(f"{now.outcome} ({time.perf_counter() - began:.0f} s)")
     click.echo("| beside | calls | failed | p50 ms | p99 ms |")
     click.echo("|---|---|---|---|---|")
     for name, seen, lost in (("nothing", alone, failed), ("a training run", beside, lost_beside)):

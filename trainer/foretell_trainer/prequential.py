@@ -16,6 +16,7 @@ from foretell.catalog import CatalogTable
 from foretell.columns import Codes, Numbers
 from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell.schema import Schema
+from foretell_trainer.blas import one_thread
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import SMALLEST_TRAINING_SET, locate
 from foretell_trainer.engine.inputs import Floats, Inputs
@@ -124,7 +125,8 @@ def _refitted(
     derived = derived_metrics(seen.schema, seen.numbers, training.metrics)
     for m in set(range(len(seen.schema.metrics))) - {d.metric for d in derived}:
         if seen.measured(m) >= SMALLEST_TRAINING_SET:
-            found, unit = locate(training, m, settings, should_stop)
+            with one_thread():
+                found, unit = locate(training, m, settings, should_stop)
             location[:, m] = found.predict(inputs) * unit
     for d in derived:
         offset = d.offset(training.input_map, numbers, categories)

@@ -11,6 +11,7 @@ from typing import Any
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.schema import Schema
+from foretell_trainer.blas import one_thread
 from foretell_trainer.bundling import Told, bundle_of
 from foretell_trainer.engine.fitting import fit
 from foretell_trainer.engine.links import derived_metrics
@@ -45,7 +46,8 @@ def train(
     progress("reading", 0.0, {"rows": snapshot.rows})
     prepared = Prepared.of(schema, snapshot, catalogs)
     derived = derived_metrics(schema, prepared.encoded.numbers, prepared.columns.metrics)
-    fitted = fit(prepared.training, derived, settings, fitting(progress), should_stop)
+    with one_thread():
+        fitted = fit(prepared.training, derived, settings, fitting(progress), should_stop)
 
     def told() -> Told:
         seconds = round(time.monotonic() - began, 2)

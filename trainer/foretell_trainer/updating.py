@@ -15,6 +15,7 @@ from foretell.bundle import STATE_FILE, Manifest, read_bundle, read_file
 from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
+from foretell_trainer.blas import one_thread
 from foretell_trainer.bundling import Told, bundle_of
 from foretell_trainer.engine.links import derived_metrics
 from foretell_trainer.engine.state import FitState, unpack
@@ -63,9 +64,10 @@ def update_bundle(
     prepared = Prepared.of(schema, snapshot, catalogs, eyes)
     _refuse_beyond(prepared, base.unseen)
     derived = derived_metrics(schema, prepared.encoded.numbers, prepared.columns.metrics)
-    fitted = update(
-        prepared.training, state, base.unseen, derived, settings, fitting(progress), should_stop
-    )
+    with one_thread():
+        fitted = update(
+            prepared.training, state, base.unseen, derived, settings, fitting(progress), should_stop
+        )
 
     def told() -> Told:
         return _told(manifest, state, int(base.unseen.sum()), settings, time.monotonic() - began)

@@ -18,6 +18,7 @@ import numpy as np
 from foretell.catalog import CatalogTable
 from foretell.errors import InvalidInput, Violation
 from foretell.schema import Schema
+from foretell_trainer.blas import one_thread
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import left_out_errors
 from foretell_trainer.engine.links import derived_metrics
@@ -75,9 +76,10 @@ class Ground:
         The seed says which folds.
         """
         settings = replace(self.settings, tuned=dict(tuned), seed=seed)
-        for metric in self.metrics:
-            for kind, errors in left_out_errors(self.training, metric, settings, should_stop):
-                yield (metric, kind), math.log(max(float(errors.mean()), _SMALLEST_ERROR))
+        with one_thread():
+            for metric in self.metrics:
+                for kind, errors in left_out_errors(self.training, metric, settings, should_stop):
+                    yield (metric, kind), math.log(max(float(errors.mean()), _SMALLEST_ERROR))
 
 
 @dataclass(frozen=True)
