@@ -260,18 +260,23 @@ def gain(verdict: Verdict) -> float:
 @click.option("--only", default=",".join(SCENES), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(tries: int, only: str, seed: int) -> None:
-    click.echo("| scene | tries | promoted | median gain in error on the newest rows | seconds |")
-    click.echo("|---|---|---|---|---|")
+    gain_of = "median gain in error on the newest rows"
+    click.echo(f"| scene | what happened | tries | promoted | {gain_of} | seconds |")
+    click.echo("|---|---|---|---|---|---|")
     for name in only.split(","):
         began = time.perf_counter()
         verdicts = []
         for number in range(seed, seed + tries):
+            click.echo(f"{name}: try {number - seed + 1} of {tries}", err=True)
             with tempfile.TemporaryDirectory(prefix="foretell-gate-") as folder:
                 verdicts.append(attempt(name, number, Path(folder)))
         promoted = sum(verdict.promote for verdict in verdicts)
         took = time.perf_counter() - began
         middle = float(np.median([gain(verdict) for verdict in verdicts]))
-        click.echo(f"| {name} | {tries} | {promoted} | {middle:.0%} | {took:.0f} |")
+        gained = "-" if np.isnan(middle) else f"{middle:.0%}"
+        what = (SCENES[name].__doc__ or "").strip()
+        click.echo(f"| {name} | {what} | {tries} | {promoted} | {gained} | {took:.0f} |")
+    click.echo("\nOf `better` nearly all should be promoted, of `equal` any, of all others none.")
 
 
 if __name__ == "__main__":
