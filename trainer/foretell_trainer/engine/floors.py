@@ -23,6 +23,7 @@ from foretell_trainer.engine.linear import (
     Columns,
     Layout,
     LinearModel,
+    Restraint,
     columns_of_base,
     fit_linear,
     unpacked,
@@ -64,6 +65,10 @@ class Parts:
         """Return which share of a change of the work a row's location follows, [n]."""
         both = np.logaddexp(self.sign * work, self.sign * floor)
         return np.asarray(np.maximum(np.exp(self.sign * work - both), _LEAST_SHARE))
+
+    def restrained(self, restraint: Restraint) -> Parts:
+        """Return the same with a floor in which some things have a smaller part, or none."""
+        return replace(self, floor=replace(self.floor, restraint=restraint), start=None)
 
 
 @dataclass(frozen=True)

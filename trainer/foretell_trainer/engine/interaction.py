@@ -18,7 +18,7 @@ import numpy as np
 from foretell_trainer.engine.inputs import Floats, Inputs
 from foretell_trainer.engine.linear import huber_weights
 from foretell_trainer.engine.plan import Bend, Plan
-from foretell_trainer.engine.solver import Cells
+from foretell_trainer.engine.solver import ROUGH, TOLERANCE, Cells
 
 _MOST_STEPS = 300
 _MORE_STEPS = 40
@@ -48,21 +48,27 @@ def fit_interaction(
     target: Floats,
     bend: Bend,
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    rough: bool = False,
 ) -> Interaction:
     """Fit the interaction to what the base leaves of the target, [n].
 
     `bend` turns what is added to the base into a location, [n], and says which share of a small
     addition arrives there. Outliers are weighted down in a second pass. Raises Cancelled.
+    A rough fit, to compare plans, stops sooner.
     """
     cells = Cells.of(plan, inputs)
     nothing = np.zeros(len(target))
     located, share = bend(nothing)
     spread = float(np.sqrt(((target - located) ** 2).sum() / (share**2).sum())) or 1.0
     wanted = (target - located) / share / spread
-    solution = cells.solve(wanted, share**2, nothing, _MOST_STEPS, should_stop)
+    enough = ROUGH if rough else TOLERANCE
+    solution = cells.solve(wanted, share**2, nothing, _MOST_STEPS, enough, should_stop)
+    if rough and np.all(share == 1):
+        return Interaction(plan, *cells.primal(spread * solution))
     added = cells.covary(solution)
     located, share = bend(spread * added)
     weights = share**2 * huber_weights(target - located, 1e-3 * spread)
     wanted = added + (target - located) / share / spread
-    solution = cells.solve(wanted, weights, solution, _MORE_STEPS, should_stop)
+    solution = cells.solve(wanted, weights, solution, _MORE_STEPS, enough, should_stop)
     return Interaction(plan, *cells.primal(spread * solution))

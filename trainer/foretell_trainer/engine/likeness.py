@@ -9,7 +9,7 @@ Weights are not negative, so that their sum is a covariance, for settings never 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -69,6 +69,12 @@ def learn_terms(
     whole = sum(w for _, w in kept) + _OWN_WEIGHT
     own = Term(tuple(range(len(same))), None, _OWN_WEIGHT / whole)
     return (*(Term(t.same, t.reach, float(w / whole)) for t, w in kept), own)
+
+
+def scaled(terms: Sequence[Term], total: float) -> tuple[Term, ...]:
+    """Return the terms with weights that add to `total`."""
+    factor = total / sum(term.weight for term in terms)
+    return tuple(replace(term, weight=float(factor * term.weight)) for term in terms)
 
 
 def blended(terms: Sequence[Term], same: Sequence[Floats], gaps: Floats | None) -> Floats:

@@ -53,6 +53,16 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Restraint:
+    """What has a larger penalty than the rest of a base."""
+
+    factor: float
+    categories: tuple[int, ...]
+    numbers: tuple[int, ...]
+    """Places in `LinearModel.weights`."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """Which columns the base has, fixed for all folds of a training run."""
 
@@ -73,6 +83,7 @@ class Layout:
     """The categories without an effect or a slope here: an interaction has their part.
 
     What is left of their effects tells trees whether a value was known."""
+    restraint: Restraint | None = None
     solver: Literal["ridge", "sgd"] = "ridge"
     growths: tuple[Growth, ...] = ()
 
@@ -213,13 +224,21 @@ def columns_of_base(inputs: Inputs, layout: Layout) -> Columns:
     """Return the base's columns and penalties."""
     n = len(inputs)
     dense = _dense(inputs, layout)
-    penalties = [np.full(1, 1e-6), np.full(dense.shape[1], _NUMBER_PENALTY)]
+    numbers, effects = (
+        np.full(dense.shape[1], _NUMBER_PENALTY),
+        [_EFFECT_PENALTY] * len(layout.sizes),
+    )
+    if layout.restraint is not None:
+        numbers[list(layout.restraint.numbers)] *= layout.restraint.factor
+        for category in layout.restraint.categories:
+            effects[category] *= layout.restraint.factor
+    penalties = [np.full(1, 1e-6), numbers]
     parts = [scipy.sparse.csr_matrix((n, 0))]
     codes = inputs.codes.copy()
     codes[:, list(layout.muted)] = -1
     for category, size in enumerate(layout.sizes):
         parts.append(_one_hot(codes[:, category], np.ones(n), size))
-        penalties.append(np.full(size, _EFFECT_PENALTY))
+        penalties.append(np.full(size, effects[category]))
     for category, number, power in layout.slopes:
         along = layout.along(inputs, category, number, power)
         parts.append(_one_hot(codes[:, category], along, layout.sizes[category]))

@@ -37,11 +37,12 @@ from foretell_trainer.engine.location import (
     with_trees,
 )
 from foretell_trainer.engine.monotone import constraints, rules_of
-from foretell_trainer.engine.plan import FEWEST_ROWS
+from foretell_trainer.engine.plan import FEWEST_ROWS, Plan
 from foretell_trainer.engine.scale import WIDENING, Scale, scale_features, widening_for
 from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
+from foretell_trainer.engine.trials import PairTrials, restrained_floors
 from foretell_trainer.engine.widths import OutOfFold, WidthFit
 
 Tell = Callable[[str, float, dict[str, float]], None]
@@ -53,9 +54,16 @@ _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
 _MOST_LEARNING = 0.5
+_BETTER = 0.98
+"""The share of the error that a restrained floor has to come down to."""
+
 _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
+_ROWS_PER_LEAF = 300
+_FEW_SETTINGS = 40
+"""Of fewer settings each is known by many subjects, and which are alike matters little."""
+
 _LARGE = 100_000
 _STRENGTHS = (10.0, 1.0, 0.1)
 
@@ -202,8 +210,7 @@ class MetricFit:
         if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
             layout, found = self._chosen_parts(layout)
             if found is not None:
-                two = fit_parts(self.inputs, self.target, found, self.should_stop)
-                parts = replace(found, start=two.weights)
+                parts = replace(found, start=self._start(found))
         recipe = Recipe(
             inputs=training.input_map,
             layout=layout,
@@ -213,11 +220,44 @@ class MetricFit:
             rules=self.rules,
             seed=self.settings.seed,
         )
-        if self.plan is None or not self.alone:
-            return replace(recipe, plan=self.plan)
+        return recipe if self.plan is None else self._meeting(recipe, self.plan)
+
+    def _meeting(self, recipe: Recipe, plan: Plan) -> Recipe:
+        """Return the recipe with an interaction, and with what suits it best on new pairs."""
+        floors = () if recipe.parts is None else self._restrained(recipe.parts, plan)
+        found, *others = [self._learnt(replace(recipe, parts=f), plan) for f in floors or (None,)]
+        if len(self.rows) < FEW_ROWS:
+            return found
+        whole = self._trials(len(self.rows))
+        for other in others:
+            if whole.error_of(other) < _BETTER * whole.error_of(found):
+                found = other
+        if not self.alone or found.plan is None or len(plan.category_values) < _FEW_SETTINGS:
+            return found
+        base = replace(found, plan=None).bare(self.inputs, self.target, self.should_stop)
+        return replace(found, plan=self._trials().with_likeness(found.plan, base))
+
+    def _restrained(self, parts: Parts, plan: Plan) -> list[Parts]:
+        """Return the parts with floors in which what runs has little part, and none."""
+        found = restrained_floors(parts, plan, self.training.input_map)
+        return [replace(p, start=self._start(p)) for p in found]
+
+    def _start(self, parts: Parts) -> tuple[Floats, Floats]:
+        return fit_parts(self.inputs, self.target, parts, self.should_stop).weights
+
+    def _learnt(self, recipe: Recipe, plan: Plan) -> Recipe:
+        """Return the recipe with the plan, and with what residuals show of its likeness."""
+        if not self.alone:
+            return replace(recipe, plan=plan)
         base = recipe.bare(self.inputs, self.target, self.should_stop)
-        plan = self.plan.learnt(self.inputs, self.target, base.bend(self.inputs))
-        return replace(recipe, plan=plan)
+        return replace(recipe, plan=plan.learnt(self.inputs, self.target, base.bend(self.inputs)))
+
+    def _trials(self, *most: int) -> PairTrials:
+        plan, seed, stop = self.plan, self.settings.seed, self.should_stop
+        subject = 0 if plan is None else plan.subject
+        return PairTrials.of(
+            self.inputs, self.target, subject, self.training.pair, seed, stop, *most
+        )
 
     def _chosen_parts(self, layout: Layout) -> tuple[Layout, Parts | None]:
         """Return the layout, with growths where they help, and the parts of the base if any."""
@@ -284,7 +324,7 @@ class MetricFit:
         default = TreeSettings(
             rounds=0 if self.family.learner is None else most,
             learner=self.family.learner or "lightgbm",
-            leaves=int(np.clip(n // 25, 4, 31)),
+            leaves=_leaves(n, planned=self.plan is not None),
             learning_rate=_rate(few=few, planned=self.plan is not None),
             smallest_leaf=3 if few else 5,
             leaf_penalty=0.0 if few else 1.0,
@@ -514,3 +554,10 @@ def _rate(*, few: bool, planned: bool) -> float:
     if few:
         return 0.2
     return 0.1 if planned else 0.05
+
+
+def _leaves(n: int, *, planned: bool) -> int:
+    """Return the leaves of a tree: more where there are few trees and many rows."""
+    if planned and n >= FEW_ROWS:
+        return int(np.clip(n // _ROWS_PER_LEAF, 31, 63))
+    return int(np.clip(n // 25, 4, 31))

@@ -19,6 +19,7 @@ from foretell_trainer.engine.likeness import (
     blended,
     learn_terms,
     mean_products,
+    scaled,
 )
 from foretell_trainer.engine.linear import huber_weights
 
@@ -48,7 +49,7 @@ _FLOOR = 0.3
 """What is left of the likeness of two settings for each category in which they differ."""
 
 _LEARNT = 0.6
-"""How much of the likeness is as it was learnt, where it was; the rest is as assumed above."""
+"""How much of the likeness is as residuals show it, where they do; the rest is as assumed."""
 
 Bend = Callable[[Floats], tuple[Floats, Floats]]
 """Turns what is added to the base of some rows into their location, and says which share of a
@@ -84,7 +85,7 @@ class Plan:
     number_values: Floats
     """[S, numbers] of each known setting, standardised."""
     terms: tuple[Term, ...] = ()
-    """What was learnt about which settings are alike."""
+    """What was learnt about which settings are alike, weights adding to 1; empty for nothing."""
 
     @property
     def dense_priors(self) -> Floats:
@@ -156,18 +157,19 @@ class Plan:
 
     @property
     def all_terms(self) -> tuple[Term, ...]:
-        """The terms of the likeness: what is assumed and, where it was, what was learnt."""
+        """The terms of the likeness, weights adding to 1: what was learnt, or what is assumed."""
+        return self.terms or self._assumed
+
+    @property
+    def _assumed(self) -> tuple[Term, ...]:
         count = len(self.setting_categories) + len(self.setting_flags)
-        assumed = [
+        terms = [
             Term((), None, _EVERY),
             *(Term((place,), None, _ANY / count) for place in range(count)),
             Term((), _REACH, _NEAR),
             Term(tuple(range(count)), _REACH, _TOGETHER, otherwise=_FLOOR),
         ]
-        share = 1.0 - _LEARNT if self.terms else 1.0
-        total = sum(term.weight for term in assumed) / share
-        learnt = (replace(term, weight=_LEARNT * term.weight) for term in self.terms)
-        return (*(replace(term, weight=term.weight / total) for term in assumed), *learnt)
+        return scaled(terms, 1.0)
 
     def _common(
         self, codes: Integers, flags: Floats, numbers: Floats
@@ -196,7 +198,10 @@ class Plan:
             weights,
         )
         own = (self.category_values, self.flag_values, self.number_values)
-        return replace(self, terms=learn_terms(*self._common(*own), sums, behind))
+        found = learn_terms(*self._common(*own), sums, behind)
+        if not found:
+            return self
+        return replace(self, terms=(*scaled(self._assumed, 1.0 - _LEARNT), *scaled(found, _LEARNT)))
 
     @property
     def own_likeness(self) -> Floats:

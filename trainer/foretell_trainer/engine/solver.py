@@ -18,7 +18,9 @@ _NOISE = 0.02
 """The share of the residual's variance that no interaction explains."""
 
 _FEW_SUBJECTS = 600
-_TOLERANCE = 5e-3
+TOLERANCE, ROUGH = 5e-3, 0.1
+"""How much of the target a solution may leave, as a share; where it answers, and in a trial."""
+
 _MOST_IN_BLOCK = 128
 _MOST_SMOOTH = 1100
 
@@ -77,6 +79,7 @@ class Cells:
         weights: Floats,
         start: Floats,
         steps: int,
+        enough: float,
         should_stop: Callable[[], bool],
     ) -> Floats:
         """Return the dual solution per row, [n], by conjugate gradients.
@@ -91,9 +94,9 @@ class Cells:
         scaled = likely.solve(left)
         direction = scaled.copy()
         product = float(left @ scaled)
-        enough = _TOLERANCE * float(np.linalg.norm(target))
+        least = enough * float(np.linalg.norm(target))
         for step in range(steps):
-            if float(np.linalg.norm(left)) <= enough:
+            if float(np.linalg.norm(left)) <= least:
                 break
             if step % 10 == 0 and should_stop():
                 raise Cancelled

@@ -23,7 +23,7 @@ from foretell_trainer.engine.floors import Parts
 from foretell_trainer.engine.inputs import Floats, InputMap
 from foretell_trainer.engine.interaction import Interaction
 from foretell_trainer.engine.likeness import Term
-from foretell_trainer.engine.linear import Growth, Layout, LinearModel
+from foretell_trainer.engine.linear import Growth, Layout, LinearModel, Restraint
 from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.metric import FittedMetric
 from foretell_trainer.engine.plan import Plan
@@ -109,6 +109,7 @@ _CLASSES: dict[str, type] = {
         MetricState,
         Parts,
         Plan,
+        Restraint,
         Scale,
         Spread,
         Term,
