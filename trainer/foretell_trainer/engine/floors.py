@@ -67,7 +67,7 @@ class Parts:
         return np.asarray(np.maximum(np.exp(self.sign * work - both), _LEAST_SHARE))
 
     def restrained(self, restraint: Restraint) -> Parts:
-        """Return the same with a floor in which some things have a smaller part, or none."""
+        """Return the same with a floor in which some things have no part."""
         return replace(self, floor=replace(self.floor, restraint=restraint), start=None)
 
 

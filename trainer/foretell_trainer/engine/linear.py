@@ -25,6 +25,9 @@ GROWTH = 0
 _NUMBER_PENALTY = 1.0
 _EFFECT_PENALTY = 1.0
 _SLOPE_PENALTY = 3.0
+_NO_PART = 1e6
+"""What the penalty of something restrained is multiplied with."""
+
 _DENSE_LIMIT = 5000
 _KNOWN = 1e-6
 """The effect of a muted value that has rows: nothing to the base, and a mark to the trees."""
@@ -54,9 +57,8 @@ class Growth:
 
 @dataclass(frozen=True)
 class Restraint:
-    """What has a larger penalty than the rest of a base."""
+    """What has next to no part in a base."""
 
-    factor: float
     categories: tuple[int, ...]
     numbers: tuple[int, ...]
     """Places in `LinearModel.weights`."""
@@ -229,9 +231,9 @@ def columns_of_base(inputs: Inputs, layout: Layout) -> Columns:
         [_EFFECT_PENALTY] * len(layout.sizes),
     )
     if layout.restraint is not None:
-        numbers[list(layout.restraint.numbers)] *= layout.restraint.factor
+        numbers[list(layout.restraint.numbers)] *= _NO_PART
         for category in layout.restraint.categories:
-            effects[category] *= layout.restraint.factor
+            effects[category] *= _NO_PART
     penalties = [np.full(1, 1e-6), numbers]
     parts = [scipy.sparse.csr_matrix((n, 0))]
     codes = inputs.codes.copy()

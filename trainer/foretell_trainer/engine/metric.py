@@ -38,11 +38,11 @@ from foretell_trainer.engine.location import (
 )
 from foretell_trainer.engine.monotone import constraints, rules_of
 from foretell_trainer.engine.plan import FEWEST_ROWS, Plan
-from foretell_trainer.engine.scale import WIDENING, Scale, scale_features, widening_for
+from foretell_trainer.engine.scale import LARGEST, WIDENING, Scale, scale_features, widening_for
 from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
-from foretell_trainer.engine.trials import PairTrials, restrained_floors
+from foretell_trainer.engine.trials import PairTrials, floor_of_settings
 from foretell_trainer.engine.widths import OutOfFold, WidthFit
 
 Tell = Callable[[str, float, dict[str, float]], None]
@@ -54,9 +54,6 @@ _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
 _MOST_LEARNING = 0.5
-_BETTER = 0.98
-"""The share of the error that a restrained floor has to come down to."""
-
 _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
@@ -158,6 +155,7 @@ class MetricFit:
             widths.scale,
             widening=self._widening(trees, widths.scale, widths.tables[0]),
             drift=self._drift(location),
+            most=LARGEST if self.log else float("inf"),
         )
         return FittedMetric(
             metric=self.metric,
@@ -210,7 +208,7 @@ class MetricFit:
         if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
             layout, found = self._chosen_parts(layout)
             if found is not None:
-                parts = replace(found, start=self._start(found))
+                parts = self._started(found)
         recipe = Recipe(
             inputs=training.input_map,
             layout=layout,
@@ -224,26 +222,22 @@ class MetricFit:
 
     def _meeting(self, recipe: Recipe, plan: Plan) -> Recipe:
         """Return the recipe with an interaction, and with what suits it best on new pairs."""
-        floors = () if recipe.parts is None else self._restrained(recipe.parts, plan)
-        found, *others = [self._learnt(replace(recipe, parts=f), plan) for f in floors or (None,)]
-        if len(self.rows) < FEW_ROWS:
-            return found
-        whole = self._trials(len(self.rows))
-        for other in others:
-            if whole.error_of(other) < _BETTER * whole.error_of(found):
-                found = other
-        if not self.alone or found.plan is None or len(plan.category_values) < _FEW_SETTINGS:
+        found = self._learnt(recipe, plan)
+        if recipe.parts is not None:
+            parts = floor_of_settings(recipe.parts, plan, self.training.input_map)
+            other = self._learnt(replace(recipe, parts=self._started(parts)), plan)
+            whole = self._trials(len(self.rows))
+            found = other if whole.error_of(other) < whole.error_of(found) else found
+        many = len(self.rows) >= FEW_ROWS and len(plan.category_values) >= _FEW_SETTINGS
+        if not self.alone or not many or found.plan is None:
             return found
         base = replace(found, plan=None).bare(self.inputs, self.target, self.should_stop)
         return replace(found, plan=self._trials().with_likeness(found.plan, base))
 
-    def _restrained(self, parts: Parts, plan: Plan) -> list[Parts]:
-        """Return the parts with floors in which what runs has little part, and none."""
-        found = restrained_floors(parts, plan, self.training.input_map)
-        return [replace(p, start=self._start(p)) for p in found]
-
-    def _start(self, parts: Parts) -> tuple[Floats, Floats]:
-        return fit_parts(self.inputs, self.target, parts, self.should_stop).weights
+    def _started(self, parts: Parts) -> Parts:
+        """Return the parts with a start for fits to some of the rows."""
+        two = fit_parts(self.inputs, self.target, parts, self.should_stop)
+        return replace(parts, start=two.weights)
 
     def _learnt(self, recipe: Recipe, plan: Plan) -> Recipe:
         """Return the recipe with the plan, and with what residuals show of its likeness."""

@@ -21,6 +21,10 @@ _FEW_ROWS = 150
 SMALLEST = 1e-4
 """The floor of every scale."""
 
+LARGEST = 3.0
+"""The ceiling of the scale of a metric in logs: a factor of 20 says that next to nothing is known,
+and what comes of a larger one, such as a bound of 10^13 times the truth, serves nobody."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -33,6 +37,8 @@ class Scale:
     """[F]: what the location would change per standard deviation beyond the range, if the trend
     of a number that is held to its range went on; 0 for numbers whose trend does go on."""
     spread: Spread = NO_SPREAD
+    most: float = float("inf")
+    """The largest scale, however far a row is from the data."""
 
     def predict(self, features: Singles, inputs: Inputs) -> Floats:
         """Return the scale of each row, [n], above 0; `features` are `scale_features`."""
@@ -42,7 +48,8 @@ class Scale:
         logs += self.spread.predict(inputs.codes)
         sizes = np.maximum(np.exp(logs), SMALLEST)
         wider = sizes * (1.0 + self.widening * reach(beyond.sum(axis=1)))
-        return np.asarray(wider if self.drift is None else wider + beyond @ self.drift)
+        wider = wider if self.drift is None else wider + beyond @ self.drift
+        return np.asarray(np.minimum(wider, self.most))
 
 
 def fit_scale(

@@ -32,7 +32,6 @@ _STEP = 4.0
 _WORTHWHILE = 0.999
 """The share of the error that a change has to come down to."""
 
-_RESTRAINTS = (10.0, 1e6)
 _NEAR, _FAR = 2.0, 8.0
 _WORST = 1.0
 """An error of a row, in logs, counts as this at most."""
@@ -118,15 +117,15 @@ class PairTrials:
         return float(np.minimum(off, _WORST).mean())
 
 
-def restrained_floors(parts: Parts, plan: Plan, inputs: InputMap) -> list[Parts]:
-    """Return the parts with floors in which what runs has little part, and none."""
+def floor_of_settings(parts: Parts, plan: Plan, inputs: InputMap) -> Parts:
+    """Return the parts with a floor in which what runs has no part, only where it runs."""
     own = plan.subject_numbers
     width = len(inputs.mean)
     raw = width + np.flatnonzero(np.isin(inputs.log_columns, own))
     missing = width + len(inputs.log_columns) + np.flatnonzero(np.isin(parts.floor.missing, own))
     numbers = tuple(np.concatenate([own, raw, missing]).tolist())
     categories = (plan.subject, *plan.shared)
-    return [parts.restrained(Restraint(factor, categories, numbers)) for factor in _RESTRAINTS]
+    return parts.restrained(Restraint(categories, numbers))
 
 
 def merged(families: Sequence[Sequence[Term]]) -> tuple[Term, ...]:

@@ -151,6 +151,9 @@ class AnswerNodes:
         widening = graph.constant(np.array([[m.scale.widening for m in metrics]]))
         scale = graph.add("Mul", sizes, graph.add("Gemm", reach, widening, one))
         scale = scale if drift is None else graph.add("Add", scale, drift)
+        most = np.array([[m.scale.most for m in metrics]])
+        if np.isfinite(most).any():
+            scale = graph.add("Min", scale, graph.constant(most))
         if self._plain:
             return scale
         return graph.add("MatMul", scale, graph.constant(np.abs(self._mixing())))
