@@ -95,7 +95,11 @@ def test_other_numbers_are_held_at_the_edge_of_the_data(powers: Predictor) -> No
     edge = along(powers, "fast", np.full(1, 8.0), np.array([np.exp(2.0)]))
     np.testing.assert_allclose(medians[0], edge.location[0], atol=0.05)
     lower, upper = (end[:, 0] for end in forecasts.interval(0.8))
-    assert np.all(np.diff(upper / lower) > 0)
+    widths = upper / lower
+    assert widths[1] > widths[0]
+    # From there on next to nothing is known, and an interval says so without being absurd.
+    assert np.all(np.diff(widths) >= 0)
+    assert widths[-1] < 1e5
 
 
 def test_support_falls_beyond_the_data(powers: Predictor) -> None:

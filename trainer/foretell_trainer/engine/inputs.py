@@ -7,7 +7,7 @@ of export compares them on every row of the snapshot.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +143,23 @@ class InputMap:
         leaves it with the slope that it has there.
         """
         return self.raw_highest * self.deviation[self.log_columns] / self.raw_deviation
+
+    def ending(self, inputs: Inputs, number: int, kept: Flags) -> Inputs:
+        """Return inputs as they would be, had the kept rows, a mask [n], been all of the training.
+
+        That is, with one number beyond the range of these rows as it is beyond that of all.
+        """
+        (places,) = np.nonzero(self.log_columns == number)
+        if not len(places):
+            return inputs
+        place = int(places[0])
+        last = inputs.clipped[kept, place].max()
+        raw = last * self.raw_deviation[place] + self.raw_mean[place]
+        tangent = raw * self.deviation[number] / self.raw_deviation[place]
+        over = np.maximum(inputs.standard[:, number] - inputs.standard[kept, number].max(), 0.0)
+        clipped = inputs.clipped.copy()
+        clipped[:, place] = np.minimum(clipped[:, place], last) + over * tangent
+        return replace(inputs, clipped=clipped)
 
     @property
     def typical(self) -> Floats:

@@ -342,14 +342,14 @@ class MetricFit:
         for number, kind in enumerate(self.kinds):
             for fold in range(kind.count):
                 self.progress("leaving out rows of", 0.5 * len(found) / total, {})
-                found.append(self._leave_out(number, kind.fold == fold, self._recipe))
+                found.append(self._leave_out(number, kind.fold == fold, self._recipe, self.inputs))
         return found
 
-    def _leave_out(self, kind: int, out: Flags, recipe: Recipe) -> _LeftOut:
-        kept = self.inputs.take(~out)
+    def _leave_out(self, kind: int, out: Flags, recipe: Recipe, inputs: Inputs) -> _LeftOut:
+        kept = inputs.take(~out)
         bare = recipe.bare(kept, self.target[~out], self.should_stop)
-        codes = known_codes(self.inputs.codes[out], kept.codes)
-        left = self.inputs.take(out).with_codes(codes)
+        codes = known_codes(inputs.codes[out], kept.codes)
+        left = inputs.take(out).with_codes(codes)
         counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
         # As many as the whole would have: or the counts of large groups would tell the kind of
         # fold, and the scale would take every row that is asked later for a warm one.
@@ -501,13 +501,13 @@ class MetricFit:
         slopes[list(self.training.extrapolated)] = 0.0
         return np.abs(slopes)
 
-    def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> float:
-        """Return by how much the scale must grow beyond the data, tried on its upper end.
+    def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> Floats:
+        """Return by how much the scale must grow beyond the data of each number, [F].
 
-        For each extrapolated number a model is fitted to the rows below, and asked for those
-        above: what it misses them by is what the real model may miss beyond all data.
+        For each extrapolated number a model is fitted to the rows below its upper end, and asked
+        for those above: what it misses them by is what the real model may miss beyond all data.
         """
-        found = [WIDENING]
+        found = np.full(self.inputs.standard.shape[1], WIDENING)
         ends = (float(np.interp(0.05, LEVELS, table)), float(np.interp(0.95, LEVELS, table)))
         for number in self.training.extrapolated:
             values = self.inputs.standard[:, number]
@@ -515,13 +515,14 @@ class MetricFit:
             if out is None:
                 continue
             kept = self.inputs.standard[~out]
-            left = self._leave_out(0, out, self._recipe.within(kept))
+            inputs = self.training.input_map.ending(self.inputs, number, ~out)
+            left = self._leave_out(0, out, self._recipe.within(kept), inputs)
             residual = self._residual(left, trees)
             excess = values[out] - kept[:, number].max()
             inside = replace(left.inputs, beyond=np.zeros_like(left.inputs.beyond))
             sizes = scale.predict(left.features, inside)
-            found.append(widening_for(residual, sizes, excess, ends))
-        return max(found)
+            found[number] = widening_for(residual, sizes, excess, ends)
+        return found
 
 
 def _upper_end(values: Floats, missing: NDArray[np.bool_]) -> NDArray[np.bool_] | None:

@@ -32,7 +32,8 @@ class Scale:
 
     offset: float
     trees: Trees | None
-    widening: float = WIDENING
+    widening: Floats | float = WIDENING
+    """[F], or the same for each number: by how much the scale grows for each unit of `reach`."""
     drift: Floats | None = None
     """[F]: what the location would change per standard deviation beyond the range, if the trend
     of a number that is held to its range went on; 0 for numbers whose trend does go on."""
@@ -47,7 +48,7 @@ class Scale:
             logs += self.trees.predict(features)
         logs += self.spread.predict(inputs.codes)
         sizes = np.maximum(np.exp(logs), SMALLEST)
-        wider = sizes * (1.0 + self.widening * reach(beyond.sum(axis=1)))
+        wider = sizes * (1.0 + (reach(beyond) * self.widening).sum(axis=1))
         wider = wider if self.drift is None else wider + beyond @ self.drift
         return np.asarray(np.minimum(wider, self.most))
 
@@ -83,7 +84,7 @@ def fit_scale(
 
 
 def reach(excess: Floats) -> Floats:
-    """Return how far beyond the data counts, [n], from the standard deviations beyond it.
+    """Return how far beyond the data counts, from the standard deviations beyond it; any shape.
 
     What a straight trend misses of a bent one grows with the square of the distance.
     """

@@ -64,7 +64,7 @@ class AnswerNodes:
         residual, logs = graph.split(graph.cast(trees, np.float64), [len(self._fitted.metrics)] * 2)
         location = self._location(graph, base, residual, numbers.logs)
         graph.output("location", graph.cast(location, np.float32), np.float32, metrics)
-        scale = self._scale(graph, logs, excess, drift)
+        scale = self._scale(graph, logs, numbers.beyond, drift)
         graph.output("scale", graph.cast(scale, np.float32), np.float32, metrics)
         near = distance
         if len(neighbourhoods) > 1:
@@ -142,13 +142,14 @@ class AnswerNodes:
         every = graph.constant(np.vstack(weights))
         return graph.add("Gemm", graph.side_by_side(*parts), every, graph.constant(constants))
 
-    def _scale(self, graph: GraphBuilder, logs: str, excess: str, drift: str | None) -> str:
+    def _scale(self, graph: GraphBuilder, logs: str, beyond: str, drift: str | None) -> str:
         """Add the scales of all metrics, in the order of the schema; double [n, metrics]."""
         metrics, one = self._fitted.metrics, graph.constant(np.ones(1))
         least = graph.constant(np.array([np.log(SMALLEST)]))
         sizes = graph.add("Exp", graph.add("Max", logs, least))
-        reach = graph.add("Mul", excess, graph.add("Add", excess, one))
-        widening = graph.constant(np.array([[m.scale.widening for m in metrics]]))
+        reach = graph.add("Mul", beyond, graph.add("Add", beyond, one))
+        each = np.ones(len(self._mapping.mean))
+        widening = graph.constant(np.column_stack([each * m.scale.widening for m in metrics]))
         scale = graph.add("Mul", sizes, graph.add("Gemm", reach, widening, one))
         scale = scale if drift is None else graph.add("Add", scale, drift)
         most = np.array([[m.scale.most for m in metrics]])
