@@ -34,6 +34,7 @@ from foretell.decide.outcomes import Strata
 from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell.schema_file import load_schema
+from foretell_trainer.blas import one_thread
 from foretell_trainer.catalogs import catalogs_from_files
 from foretell_trainer.engine.fitting import locate
 from foretell_trainer.engine.inputs import Flags, Floats, Integers
@@ -240,7 +241,11 @@ class _Learner:
         encoder, _, training = prepare(self._schema, columns, self._catalogs)
 
         def read(metric: int, *rows: Integers) -> list[Floats]:
-            location, unit = locate(training, metric, self._settings)
+            name, began = self._schema.metric_names[metric], time.perf_counter()
+            click.echo(f"fits {name} to {len(self._kept):,} runs", err=True)
+            with one_thread():
+                location, unit = locate(training, metric, self._settings)
+            click.echo(f"fitted {name} in {time.perf_counter() - began:.0f} s", err=True)
             found = []
             for asked in (self._both(r)[metric] for r in rows):
                 encoded, _ = encoder.encode_table(asked, named="name")
