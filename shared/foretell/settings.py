@@ -172,6 +172,12 @@ class Settings(BaseSettings):
         ge=100,
         description="Observations of a windowed training run; with no more, all are learned from.",
     )
+    fit_niceness: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="How far a fit gives way to all else on its machine: nice(1); 0: not.",
+    )
     answers: Path | None = Field(
         default=None,
         description="Folder where servers keep what was asked lately; not set: in the registry.",

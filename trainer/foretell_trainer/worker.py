@@ -64,6 +64,8 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
         # From the start: a bundle that takes over is corrected even if nothing comes in.
         worker_process_init.connect(lambda **_signal: resources.following, weak=False)
         worker_process_init.connect(lambda **_signal: resources.watching, weak=False)
+    else:
+        worker_process_init.connect(lambda **_signal: os.nice(settings.fit_niceness), weak=False)
     return app
 
 

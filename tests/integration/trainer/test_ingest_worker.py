@@ -159,9 +159,14 @@ def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
         return ["nothing yet"] if text is None else [a.observation_id for a in from_json(text)]
 
     eventually(lambda: shown() == ["o1"])
-    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", standing.client.xrange(EVENTS_KEY))
-    texts = [fields[b"event"].decode() for _, fields in entries]
-    assert any(standing.workload in text and "seconds is 99" in text for text in texts)
+
+    def told() -> bool:
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", standing.client.xrange(EVENTS_KEY))
+        texts = [fields[b"event"].decode() for _, fields in entries]
+        return any(standing.workload in text and "seconds is 99" in text for text in texts)
+
+    # The event follows the list.
+    eventually(told)
     decision = {"state": "confirmed", "who": "me", "why": "seen with my own eyes"}
     kwargs = {"workload": standing.workload, "observation_ids": ["o1"], "decision": decision}
     standing.app.send_task(DECIDE_TASK, kwargs=kwargs, queue=INGEST_QUEUE)

@@ -86,10 +86,15 @@ def test_a_stopped_worker_gives_its_job_back(place: Place) -> None:
 
 
 def test_a_fit_can_be_cancelled(standing: Place) -> None:
-    """A job that is asked to stop inside a fit stops there and publishes nothing."""
+    """A job that is asked to stop inside a fit stops there and publishes nothing.
+
+    All the while the fit gives way to whatever answers on the same machine.
+    """
     standing.fill()
     job = standing.submit()
     eventually(lambda: len(standing.begins()) == 1)
+    fitting, own = psutil.Process(standing.begins()[0]), psutil.Process()
+    assert fitting.nice() == min(own.nice() + standing.settings.fit_niceness, 19)
     standing.jobs.request_cancel(job.id)
     last = standing.finished(job)
     assert (last.state, last.bundle_version) == ("CANCELLED", "")
