@@ -34,7 +34,6 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery h
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._timer: Any = None
-        self._parent_pid = os.getppid()
 
     def start(self, parent: Any) -> None:
         """Enter the roll, take over at once, then again with every beat."""
@@ -52,8 +51,9 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery h
             self._attendance.client.close()
 
     def _beat(self, parent: Any) -> None:
-        if os.getppid() != self._parent_pid:
-            # Whoever started us was killed; the next one starts workers of its own.
+        if os.getppid() != parent.app.conf.foretell_parent:
+            # Whoever started us was killed; the next one starts workers of its own, and two that
+            # ingest would take the store from each other with every message.
             os.kill(os.getpid(), signal.SIGTERM)
             return
         try:

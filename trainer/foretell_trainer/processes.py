@@ -46,7 +46,7 @@ class WorkerProcesses:
     Args:
         settings: what the workers are configured with; it travels in their environment.
         queues: which queues are worked on.
-        program: the module to run, as ``python -m program QUEUE NAME``.
+        program: the module to run, as ``python -m program QUEUE NAME PARENT``.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class WorkerProcesses:
     def _spawn(self, queue: str) -> _Worker:
         name = new_name(queue)
         process = subprocess.Popen(
-            [sys.executable, "-m", self._program, queue, name],
+            [sys.executable, "-m", self._program, queue, name, str(os.getpid())],
             env={**os.environ, **self.settings.as_environment()},
             # Logs go to standard error; what Celery prints beside them is of no use to anybody.
             stdout=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """A worker process: one for each queue, so that a fit never blocks ingest.
 
-``python -m foretell_trainer.worker QUEUE [NAME]`` runs one, with the settings of the environment;
-`foretell_trainer.processes` runs all of them.
+``python -m foretell_trainer.worker QUEUE [NAME [PARENT]]`` runs one, with the settings of the
+environment; `foretell_trainer.processes` runs all of them.
 """
 
 # ruff: noqa: ANN401 -- Celery ships no types
@@ -36,7 +36,7 @@ from foretell_trainer.tasks import Resources, register_tasks
 TASKS_PER_PROCESS = {INGEST_QUEUE: 2000, TRAIN_QUEUE: 20}
 
 
-def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Celery:
+def make_worker_app(settings: Settings, queue: str, name: str, parent: int, fit: Fit) -> Celery:
     """Return the Celery application of a worker of one queue, with all tasks."""
     app = make_app(settings.broker_url)
     app.conf.update(
@@ -55,6 +55,7 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
         worker_enable_remote_control=False,
         worker_redirect_stdouts=False,
         foretell_worker=name,
+        foretell_parent=parent,
         foretell_queue=queue,
     )
     app.steps["consumer"].add(AttendanceStep)
@@ -70,11 +71,13 @@ def make_worker_app(settings: Settings, queue: str, name: str, fit: Fit) -> Cele
 
 
 def run_worker(
-    settings: Settings, queue: str, name: str = "", *, fit: Fit = fit_with_engine
+    settings: Settings, queue: str, name: str = "", parent: str = "", *, fit: Fit = fit_with_engine
 ) -> int:
     """Run the worker of one queue in this process until it is stopped; return its exit code.
 
-    ``name`` tells it from all workers that ever were; without one it gives itself one.
+    ``name`` tells it from all workers that ever were; without one it gives itself one. It stops
+    when the process ``parent`` is not its parent any more. Whoever starts it says which that is:
+    it may be gone before this process could find out.
     """
     logs.configure(settings.log_level, settings.log_format)
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
@@ -82,7 +85,9 @@ def run_worker(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Celery warns of root for the sake of pickles; there are none here.
     warnings.simplefilter("ignore", SecurityWarning)
-    app = make_worker_app(settings, queue, name or new_name(queue), fit)
+    app = make_worker_app(
+        settings, queue, name or new_name(queue), int(parent or os.getppid()), fit
+    )
     # Connected weakly otherwise, and gone before the first fork.
     worker_process_init.connect(_die_with_parent, weak=False)
     worker_process_init.connect(_collect_rarely, weak=False)

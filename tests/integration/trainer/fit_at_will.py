@@ -1,7 +1,7 @@
 """A worker of the queue `train` whose fit is in the test's hands, instead of the engine's.
 
-It is run as ``python -m tests.integration.trainer.fit_at_will QUEUE NAME``. The fit adds its
-process id to the file `begun-WORKLOAD` in the data folder, goes on when a file `go-WORKLOAD` is
+It is run as ``python -m tests.integration.trainer.fit_at_will QUEUE NAME PARENT``. The fit adds
+its process id to the file `begun-WORKLOAD` in the data folder, goes on when a file `go-WORKLOAD` is
 there, and then writes a real, tiny bundle. A spec with ``"fail": TEXT`` makes it fail.
 """
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import cast
@@ -143,6 +145,20 @@ def test_a_killed_broker_loses_nothing(tmp_path: Path, settings: Settings) -> No
             eventually(lambda: len(place.stored_ids()) == 2001)
     finally:
         broker.stop()
+
+
+def test_a_worker_does_not_outlive_who_started_it(standing: Place) -> None:
+    """A worker whose parent was killed while it was starting ends: beside the one that takes its
+    place it would only hinder it."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    orphan = subprocess.run(
+        [sys.executable, "-m", WORKER, "ingest", "orphan", str(gone.pid)],
+        env=os.environ | standing.settings.as_environment(),
+        check=False,
+        timeout=120,
+    )
+    assert orphan.returncode == 0
 
 
 def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
