@@ -30,6 +30,10 @@ LightGBM likes to split at 0, and a value that is the mean would come out as 0 g
 last digit, in which the logs of two libraries differ. Evenly measured powers of 2 are like that.
 """
 
+_FARTHEST = 1e6
+"""How many standard deviations out of range count at most, and how far a number that is not in
+logs extrapolates; more would overflow somewhere, and say no more."""
+
 _MOST_BEYOND_FACTS = 0.5
 """In standard deviations."""
 
@@ -99,7 +103,7 @@ class InputMap:
     mean: Floats
     deviation: Floats
     lowest: Floats
-    """[F]: of the standardised values; -inf where the schema allows extrapolation."""
+    """[F]: of the standardised values; far off where the schema allows extrapolation."""
     highest: Floats
     seen_lowest: Floats
     seen_highest: Floats
@@ -115,7 +119,7 @@ class InputMap:
     @property
     def most_beyond(self) -> Floats:
         """How far out of its range each number counts at most, [F]."""
-        most = np.full(len(self.mean), np.inf)
+        most = np.full(len(self.mean), _FARTHEST)
         # A name with facts like no other is new, and its intervals are those of new names.
         most[[fact.column for fact in self.number_facts]] = _MOST_BEYOND_FACTS
         return most
@@ -238,6 +242,7 @@ def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
     mean = mean + _OFF_CENTRE * deviation
     standard = (scaled - mean) / deviation
     lowest, highest = _extremes(standard, present)
+    farthest = np.where(unfitted.is_log, np.inf, _FARTHEST)
     log_columns = np.flatnonzero(unfitted.is_log)
     raw, known = values[:, log_columns], present[:, log_columns]
     raw_mean, raw_deviation = _moments(raw, known)
@@ -249,8 +254,8 @@ def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
         floor=floor,
         mean=mean,
         deviation=deviation,
-        lowest=np.where(open_ended, -np.inf, lowest),
-        highest=np.where(open_ended, np.inf, highest),
+        lowest=np.where(open_ended, -farthest, lowest),
+        highest=np.where(open_ended, farthest, highest),
         seen_lowest=lowest,
         seen_highest=highest,
         had_missing=np.asarray((~present).any(axis=0) & present.any(axis=0)),

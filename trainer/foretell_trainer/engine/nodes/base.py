@@ -107,6 +107,11 @@ class Bases:
             tables.setdefault(slope.category, np.zeros(shape))[:, place] = slope.table
         return tables
 
+    @property
+    def goes_by_missing(self) -> bool:
+        """Whether a missing number is a mark of its own to a base."""
+        return bool(len(self._models[0].layout.missing))
+
     def effects(self, found: Sequence[str]) -> list[str]:
         """Return the effects of each category, those of a metric side by side; [n, M · C]."""
         return [found[self._looked_up["effects"]]] if self._looked_up else []
@@ -171,7 +176,7 @@ class Bases:
             ends = np.where(np.isinf(mapping.highest[logs]), mapping.tangent, 0.0)
             over = graph.add("Max", numbers.out, graph.constant(np.zeros(1)))
             parts["over"] = over, self._in_columns(ends[:, None] * clipped)
-        if len(missing):
+        if len(missing) and numbers.missing is not None:
             indicators = graph.cast(graph.columns(numbers.missing, missing), np.float64)
             parts["missing"] = indicators, absent
         return parts, intercepts

@@ -23,8 +23,8 @@ class NumberNodes:
     """Of log-scaled numbers: not in logs, within the range of the training. Else 0."""
     out: str
     """How far `standard` would be out of the range, below it less than 0."""
-    missing: str
-    """bool [n, F]"""
+    missing: str | None
+    """bool [n, F]; None where nothing goes by what is missing."""
     trees: str
     logs: str
     """Of all numbers, with what is missing taken for the typical one."""
@@ -62,14 +62,21 @@ def _filled_in(graph: GraphBuilder, mapping: InputMap, facts: Sequence[Fact], co
         tables[fact.key][:, fact.column] = fact.table
     silent = np.setdiff1d(np.arange(mapping.category_count), [fact.column for fact in facts])
     next(iter(tables.values()))[:, silent] = -1
+    if len(sizes) == 1:
+        # With the row of the unknown at the end, its code is its place as it is.
+        ((key, table),) = tables.items()
+        return graph.rows_of(np.roll(table, -1, axis=0), graph.column(codes, key))
     places = Places(mapping.category_count)
     places.add_rows(tuple(sizes), tuple(sizes.values()))
     (place,) = places.to_onnx(graph, codes)
     return graph.sum_over(graph.rows_of(np.concatenate([*tables.values()]), place), 1)
 
 
-def facts_of_numbers(mapping: InputMap, look_ups: LookUps) -> int | None:
-    """Add the numbers that are facts to what is looked up; NaN is unknown. None without any."""
+def facts_of_numbers(mapping: InputMap, look_ups: LookUps, otherwise: Floats) -> int | None:
+    """Add the numbers that are facts to what is looked up, or what stands for an unknown one, [F].
+
+    None without any facts.
+    """
     if not mapping.number_facts:
         return None
     width = len(mapping.mean)
@@ -77,22 +84,30 @@ def facts_of_numbers(mapping: InputMap, look_ups: LookUps) -> int | None:
     tables: dict[int, Floats] = {}
     for fact in mapping.number_facts:
         table = tables.setdefault(fact.key, np.zeros((len(fact.table), width)))
-        table[:, fact.column] = fact.table
-    first = tables[mapping.number_facts[0].key]
-    first[:, np.setdiff1d(np.arange(width), known)] = np.nan
+        table[:, fact.column] = np.where(np.isnan(fact.table), otherwise[fact.column], fact.table)
+    others = np.setdiff1d(np.arange(width), known)
+    tables[mapping.number_facts[0].key][:, others] = otherwise[others]
     return look_ups.add(width, tables)
 
 
 def numbers_to_onnx(
-    graph: GraphBuilder, mapping: InputMap, numbers: str, facts: str | None
+    graph: GraphBuilder, mapping: InputMap, numbers: str, facts: str | None, *, marks: bool
 ) -> NumberNodes:
-    """Add all numbers, from those of a request and the facts of its categories; [n, F] each."""
-    values = numbers
-    if facts is not None:
-        values = graph.add("Where", graph.add("IsNaN", numbers), facts, numbers)
-    missing = graph.add("IsNaN", values)
+    """Add all numbers, from those of a request and the facts of its categories; [n, F] each.
+
+    Without `marks` nothing goes by what is missing, and facts that are unknown are typical.
+    """
     # Comparisons and logs of NaN differ between implementations, so none reach them.
-    present = graph.add("Where", missing, graph.constant(mapping.typical), values)
+    typical = graph.constant(mapping.typical)
+    missing = None
+    if marks:
+        values = numbers
+        if facts is not None:
+            values = graph.add("Where", graph.add("IsNaN", numbers), facts, numbers)
+        missing = graph.add("IsNaN", values)
+        present = graph.add("Where", missing, typical, values)
+    else:
+        present = graph.add("Where", graph.add("IsNaN", numbers), facts or typical, numbers)
     logs = graph.add("Log", graph.add("Max", present, graph.constant(mapping.floor)))
     scaled = logs
     if not mapping.is_log.all():
@@ -102,19 +117,25 @@ def numbers_to_onnx(
     inside = graph.add("Max", free, graph.constant(mapping.seen_lowest))
     inside = graph.add("Min", inside, graph.constant(mapping.seen_highest))
     out = graph.add("Sub", free, inside)
-    beyond = graph.add("Abs", out)
-    if mapping.number_facts:
-        beyond = graph.add("Min", beyond, graph.constant(mapping.most_beyond))
-    open_ended = np.isinf(mapping.highest)
-    standard = inside
-    if open_ended.any():
-        standard = graph.add("Where", graph.constant(open_ended), free, inside)
+    beyond = graph.add("Min", graph.add("Abs", out), graph.constant(mapping.most_beyond))
+    standard = _standard(graph, mapping, free, inside)
     trees = standard
-    if mapping.had_missing.any():
-        marks = graph.constant(np.where(mapping.had_missing, MISSING_MARK, 0.0))
-        trees = graph.add("Where", missing, marks, standard)
+    if missing is not None and mapping.had_missing.any():
+        marked = graph.constant(np.where(mapping.had_missing, MISSING_MARK, 0.0))
+        trees = graph.add("Where", missing, marked, standard)
     raw = _raw_to_onnx(graph, mapping, present)
     return NumberNodes(standard, inside, raw, out, missing, trees, logs, beyond)
+
+
+def _standard(graph: GraphBuilder, mapping: InputMap, free: str, inside: str) -> str:
+    """Add the standardised numbers, those that extrapolate free of the range of the training."""
+    open_ended = mapping.highest > mapping.seen_highest
+    if not open_ended.any():
+        return inside
+    if np.isinf(mapping.highest[open_ended]).all():
+        return graph.add("Where", graph.constant(open_ended), free, inside)
+    found = graph.add("Max", free, graph.constant(mapping.lowest))
+    return graph.add("Min", found, graph.constant(mapping.highest))
 
 
 def _raw_to_onnx(graph: GraphBuilder, mapping: InputMap, present: str) -> str:

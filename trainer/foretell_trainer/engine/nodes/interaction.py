@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from foretell_trainer.engine.graph import GraphBuilder
-from foretell_trainer.engine.inputs import Floats
+from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.interaction import Interaction
-from foretell_trainer.engine.nodes.inputs import NumberNodes
+from foretell_trainer.engine.nodes.forms import Forms, distances
 from foretell_trainer.engine.nodes.look_ups import Places
-from foretell_trainer.engine.plan import SAME_NUMBER, Plan
+from foretell_trainer.engine.plan import Plan
 
-_NOTHING = -60.0
-"""The log of a likeness that is none."""
+_NOTHING = -80.0
+"""The log of a likeness that is none, shared by the places that have to agree.
+
+Below -87 singles lose digits, and processors take many times as long over them.
+"""
+
+_OTHER = 1e8
+"""Flags are the same or far from it: the square of how they differ, times this, is 0 or above 1."""
 
 
 class Interactions:
     """The interactions of several metrics, by the metrics' places; all of one plan."""
 
-    def __init__(self, fitted: Mapping[int, Interaction], places: Places) -> None:
+    def __init__(self, fitted: Mapping[int, Interaction], places: Places, forms: Forms) -> None:
         self._fitted = dict(fitted)
         self._plan = next(iter(self._fitted.values())).plan
-        plan = self._plan
+        plan, width = self._plan, forms.width
+        self._width = width
         self._subjects = places.add_rows((plan.subject, *plan.shared), plan.sizes)
         sizes = [len(table) - 1 for table in self._differing]
         self._settings = places.add_rows(plan.setting_categories, sizes)
+        self._phases: int | None = None
+        if len(plan.subject_numbers):
+            waves = _among(width, plan.subject_numbers, plan.waves)
+            self._phases = forms.add(waves, np.zeros_like(waves), plan.phases)
+        self._gaps: int | None = None
+        gaps = _gaps(plan, width)
+        if gaps:
+            direct, squares, constants = (
+                np.concatenate(p, axis=-1) for p in zip(*gaps, strict=True)
+            )
+            self._gaps = forms.add(direct, squares, constants)
 
     @property
     def _differing(self) -> list[Floats]:
@@ -39,16 +57,12 @@ class Interactions:
         return found
 
     def to_onnx(
-        self, graph: GraphBuilder, numbers: NumberNodes, places: list[str]
+        self, graph: GraphBuilder, standard: str, places: Sequence[str], forms: Sequence[str]
     ) -> dict[int, str]:
-        """Add them; a double [n, 1] each, by the metric's place."""
+        """Add them, from standardised numbers; a double [n, 1] each, by the metric's place."""
         count, settings = len(self._fitted), len(self._plan.category_values)
-        plan = self._plan
-        parts = [plan.subject_numbers, plan.setting_flags, plan.setting_numbers]
-        columns = graph.columns(numbers.standard, np.concatenate(parts).astype(np.int64))
-        own, flags, facts = graph.split(columns, [len(part) for part in parts])
-        mixed = self._mixed(graph, own, places[self._subjects])
-        likeness = self._likeness(graph, flags, facts, places[self._settings])
+        mixed = self._mixed(graph, standard, places[self._subjects], forms)
+        likeness = self._likeness(graph, places[self._settings], forms)
         if count > 1:
             shape = graph.constant(np.array([-1, count, settings], np.int64))
             mixed = graph.add("Reshape", mixed, shape)
@@ -59,7 +73,7 @@ class Interactions:
         found = graph.split(graph.sum_over(product, 2), [1] * count)
         return dict(zip(self._fitted, found, strict=True))
 
-    def _mixed(self, graph: GraphBuilder, own: str, places: str) -> str:
+    def _mixed(self, graph: GraphBuilder, standard: str, places: str, forms: Sequence[str]) -> str:
         """Add what each known setting says of the subjects with numbers; double [n, M · S]."""
         plan, fitted = self._plan, [*self._fitted.values()]
         tables = [
@@ -68,32 +82,68 @@ class Interactions:
         # The constant part is the same for all subjects, so it goes with the first table.
         tables[0] = tables[0] + np.hstack([one.weights[0] for one in fitted])
         mixed = graph.sum_over(graph.rows_of(np.concatenate(tables), places), 1)
-        if not len(plan.subject_numbers):
+        if self._phases is None:
             return mixed
-        phases = graph.add("Gemm", own, graph.constant(plan.waves), graph.constant(plan.phases))
-        dense = graph.side_by_side(own, graph.add("Cos", phases))
-        weights = graph.constant(np.hstack([one.weights[1:] for one in fitted]))
-        return graph.add("Gemm", dense, weights, mixed)
+        dense = graph.side_by_side(standard, graph.add("Cos", forms[self._phases]))
+        linear = len(plan.subject_numbers)
+        _, straight, smooth = np.split(np.hstack([one.weights for one in fitted]), [1, 1 + linear])
+        weights = np.vstack([_among(self._width, plan.subject_numbers, straight), smooth])
+        return graph.add("Gemm", dense, graph.constant(weights), mixed)
 
-    def _likeness(self, graph: GraphBuilder, flags: str, facts: str, places: str) -> str:
-        """Add `Plan.likeness` from the numbers of a setting; double [n, S].
+    def _likeness(self, graph: GraphBuilder, places: str, forms: Sequence[str]) -> str:
+        """Add `Plan.likeness`; double [n, S].
 
         It is a sum of terms, each a product of what two settings have in common. Logs turn the
-        products of all terms into one product of matrices.
+        products of all terms into one product of matrices. Singles are exact enough for it, and
+        of all that a row needs, these powers are the most.
         """
-        apart = [graph.rows_of(np.concatenate(self._differing), places)]
         plan = self._plan
-        if len(plan.setting_flags):
-            apart.append(_differing_flags(graph, flags, plan))
-        if len(plan.setting_numbers):
-            apart.append(graph.unsqueezed(_gaps(graph, facts, plan), 1))
-        every = graph.side_by_side(*apart)
+        apart = [graph.rows_of(np.concatenate(self._differing).astype(np.float32), places)]
+        if self._gaps is not None:
+            apart.append(self._apart(graph, forms[self._gaps]))
         terms, logs = _terms(plan)
         # A constant on the left of the product would not take a batch of no rows.
-        every = graph.add("Transpose", every, perm=[0, 2, 1])
-        found = graph.add("MatMul", every, graph.constant(terms.T))
-        powers = graph.add("Exp", graph.add("Add", found, graph.constant(logs)))
-        return graph.sum_over(powers, 2)
+        every = graph.add("Transpose", graph.side_by_side(*apart), perm=[0, 2, 1])
+        found = graph.add("MatMul", every, graph.constant(terms.T.astype(np.float32)))
+        found = graph.add("Add", found, graph.constant(logs.astype(np.float32)))
+        return graph.cast(graph.sum_over(graph.add("Exp", found), 2), np.float64)
+
+    def _apart(self, graph: GraphBuilder, gaps: str) -> str:
+        """Add how each flag, and all facts at once, differ from those of each setting.
+
+        A float [n, flags + 1, S], or [n, flags, S] without facts.
+        """
+        plan = self._plan
+        flags, facts = len(plan.setting_flags), bool(len(plan.setting_numbers))
+        shape = np.array([-1, flags + facts, len(plan.category_values)], np.int64)
+        found = graph.add("Reshape", gaps, graph.constant(shape))
+        if flags:
+            most = np.array([1.0] * flags + [np.inf] * facts)[:, None]
+            found = graph.add("Min", found, graph.constant(most))
+        return graph.cast(found, np.float32)
+
+
+def _among(width: int, numbers: Integers, values: Floats) -> Floats:
+    """Return values of some numbers [k, …] in the places of all, [width, …]; 0 elsewhere."""
+    every = np.zeros((width, *values.shape[1:]))
+    every[numbers] = values
+    return every
+
+
+def _gaps(plan: Plan, width: int) -> list[tuple[Floats, Floats, Floats]]:
+    """Return the forms of how each flag, and all facts at once, differ from those of settings."""
+
+    def form(numbers: Integers, values: Floats, weight: float) -> tuple[Floats, Floats, Floats]:
+        weights = _among(width, numbers, np.full(len(numbers), weight))
+        return distances(_among(width, numbers, values.T).T, weights)
+
+    found = [
+        form(plan.setting_flags[[place]], values[:, None], _OTHER)
+        for place, values in enumerate(plan.flag_values.T)
+    ]
+    if len(plan.setting_numbers):
+        found.append(form(plan.setting_numbers, plan.number_values, 1.0))
+    return found
 
 
 def _terms(plan: Plan) -> tuple[Floats, Floats]:
@@ -106,26 +156,10 @@ def _terms(plan: Plan) -> tuple[Floats, Floats]:
     weights: dict[tuple[float, ...], float] = {}
     for term in plan.all_terms:
         row = np.zeros(width)
-        row[list(term.same)] = np.log(term.otherwise) if term.otherwise > 0 else _NOTHING
+        nothing = _NOTHING / max(len(term.same), 1)
+        row[list(term.same)] = np.log(term.otherwise) if term.otherwise > 0 else nothing
         if term.reach is not None and width > count:
             row[count] = -1.0 / term.reach / len(plan.setting_numbers)
         key = tuple(row.tolist())
         weights[key] = weights.get(key, 0.0) + term.weight
     return np.array([*weights]), np.log([*weights.values()])
-
-
-def _differing_flags(graph: GraphBuilder, flags: str, plan: Plan) -> str:
-    """Add whether each flag is another than that of each setting, as 0 and 1; [n, flags, S]."""
-    own, known = graph.unsqueezed(flags, 2), graph.constant(plan.flag_values.T)
-    gap = graph.add("Abs", graph.add("Sub", own, known))
-    other = graph.add("GreaterOrEqual", gap, graph.constant(np.array(SAME_NUMBER)))
-    return graph.cast(other, np.float64)
-
-
-def _gaps(graph: GraphBuilder, facts: str, plan: Plan) -> str:
-    """Add the squared distances of facts from those of each setting; [n, S]."""
-    values = plan.number_values
-    lengths = graph.constant((values**2).sum(axis=1))
-    crossed = graph.add("Gemm", facts, graph.constant(-2 * values.T), lengths)
-    own = graph.add("ReduceSumSquare", facts, graph.constant(np.array([1], np.int64)))
-    return graph.add("Add", crossed, own)

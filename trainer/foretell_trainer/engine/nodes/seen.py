@@ -8,6 +8,7 @@ import numpy as np
 
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Integers
+from foretell_trainer.engine.nodes.forms import Forms, distances
 from foretell_trainer.engine.nodes.look_ups import LookUps, Places
 from foretell_trainer.engine.seen import (
     FEW_SHOT_ROWS,
@@ -35,15 +36,15 @@ class Counts:
     ) -> None:
         self._counts = counts
         self._spreads = spreads
+        self.shares: int | None = None
+        """The position, in what is looked up, of the logs of what ids make of the support."""
         first = counts[0]
         if first.names:
             self._rows = places.add(*_combinations(first, categories))
         if first.singles:
             ids = [first.members[g][0] for g in first.singles]
             shares = [np.log(known_share(first.counts[g]))[:, None] for g in first.singles]
-            # Distances below 1 do not count, so 1 is what is taken off at least.
-            shares[0] = shares[0] + 1.0
-            self._shares = look_ups.add(1, dict(zip(ids, shares, strict=True)))
+            self.shares = look_ups.add(1, dict(zip(ids, shares, strict=True)))
 
     def looked_up(self, graph: GraphBuilder, places: Sequence[str]) -> list[str]:
         """Add rows, their logs, digits of the case and spreads; a float [n, G · (3 · S + M)].
@@ -60,60 +61,47 @@ class Counts:
             columns = [rows, np.log(rows + 1.0), digit, *spreads]
             tables.append(np.hstack(columns).astype(np.float32))
         found = graph.rows_of(np.concatenate(tables), places[self._rows])
-        shape = graph.constant(np.array([-1, len(digits) * self._width], np.int64))
-        return [graph.add("Reshape", found, shape)]
-
-    def logs(self, which: int) -> Integers:
-        """Return where the logs of one of the sets stand in what was looked up, [G]."""
-        return self._columns(1) + which
+        return [graph.add("Reshape", found, graph.constant(np.array([-1, self.width], np.int64)))]
 
     @property
-    def _width(self) -> int:
+    def width(self) -> int:
+        """How many numbers are looked up."""
+        return len(self._counts[0].names) * self._each
+
+    @property
+    def _each(self) -> int:
         """How many numbers are looked up of each group."""
         return 3 * len(self._counts) + len(self._spreads)
 
     def _columns(self, kind: int) -> Integers:
         groups = np.arange(len(self._counts[0].names))
-        return groups * self._width + kind * len(self._counts)
+        return groups * self._each + kind * len(self._counts)
 
-    def spread(self, graph: GraphBuilder, looked_up: Sequence[str], trees: str) -> str:
-        """Add the spreads to the logs of scales, of M locations and then M scales; float."""
+    def logs(self, which: int) -> Integers:
+        """Return where the logs of one of the sets stand in what was looked up, [G]."""
+        return self._columns(1) + which
+
+    def spreads(self) -> Floats:
+        """Return the weights that make the logs of spreads of what was looked up, [width, M]."""
         metrics = len(self._spreads)
-        if not looked_up or not any(one.any() for s in self._spreads for one in s.logs):
-            return trees
-        weights = np.zeros((len(self._counts[0].names), self._width, 2 * metrics), np.float32)
-        weights[:, -metrics:, metrics:] = np.eye(metrics)
-        flat = graph.constant(weights.reshape(-1, 2 * metrics))
-        return graph.add("Add", trees, graph.add("MatMul", looked_up[0], flat))
+        weights = np.zeros((len(self._counts[0].names), self._each, metrics))
+        weights[:, -metrics:] = np.eye(metrics)
+        return weights.reshape(-1, metrics)
 
-    def behind(self, graph: GraphBuilder, looked_up: Sequence[str], like: str) -> str:
-        """Add the rows behind an answer; float [n, G]. `like` is any double [n, k]."""
-        if not looked_up:
-            return graph.cast(graph.columns(like, np.zeros(0, np.int64)), np.float32)
-        return graph.columns(looked_up[0], self._columns(0))
+    def behind(self) -> Floats:
+        """Return the weights that make the rows behind an answer of it, [width, G]."""
+        return np.eye(self.width)[:, self._columns(0)]
 
-    def tables(
-        self, graph: GraphBuilder, looked_up: Sequence[str], sets: Integers, like: str
-    ) -> str:
-        """Add which calibration table holds by some of the sets; int64 [n, len(sets)].
-
-        `like` is any double [n, 1].
-        """
-        if not looked_up:
-            first = graph.add("Mul", like, graph.constant(np.zeros((1, len(sets)))))
-            return graph.cast(first, np.int64)
-        weights = np.zeros((len(self._counts[0].names) * self._width, len(sets)))
+    def digits(self, sets: Integers) -> Floats:
+        """Return the weights that make a case by each of some of the sets, [width, k]."""
+        weights = np.zeros((self.width, len(sets)))
         for place, which in enumerate(sets):
             weights[self._columns(2) + which, place] = 1.0
-        case = graph.add("MatMul", looked_up[0], graph.constant(weights.astype(np.float32)))
-        return graph.rows_of(_cases(self._counts[0]), graph.cast(case, np.int64))
+        return weights
 
-    def support(self, graph: GraphBuilder, found: Sequence[str], distance: str, excess: str) -> str:
-        """Add the support from distance and excess, [n, 1] each; double [n, 1]."""
-        far = graph.add("Max", distance, graph.constant(np.ones(1)))
-        far = graph.add("Add", far, excess)
-        share = found[self._shares] if self._counts[0].singles else graph.constant(np.ones(1))
-        return graph.add("Exp", graph.add("Sub", share, far))
+    def tables(self, graph: GraphBuilder, cases: str) -> str:
+        """Add which calibration table holds in each case; float to int64 [n, k]."""
+        return graph.rows_of(_cases(self._counts[0]), graph.cast(cases, np.int64))
 
 
 def _combinations(counts: GroupCounts, categories: int) -> tuple[Integers, Integers]:
@@ -170,23 +158,29 @@ def _digits(counts: Sequence[GroupCounts]) -> list[Floats]:
     return found
 
 
-def distance_to_onnx(places: Sequence[Neighbourhood], graph: GraphBuilder, standard: str) -> str:
-    """Add `distance` from each of S neighbourhoods to a graph; double [n, S]."""
-    most = max(len(place.anchors) for place in places)
-    # Anchors that come twice fill up the neighbourhoods that have fewer, and change nothing.
-    anchors = np.concatenate(
-        [place.anchors[np.arange(most) % len(place.anchors)] for place in places]
-    )
-    # The nearest anchor does not depend on the row's own length, which is added in the end.
-    lengths = graph.constant((anchors**2).sum(axis=1))
-    gap = graph.add("Gemm", standard, graph.constant(-2 * anchors.T), lengths)
-    single = len(places) == 1
-    if not single:
-        shape = graph.constant(np.array([0, len(places), most], np.int64))
-        gap = graph.add("Reshape", gap, shape)
-    last = graph.constant(np.array([1 if single else 2], np.int64))
-    nearest = graph.add("ReduceMin", gap, last, keepdims=int(single))
-    own = graph.add("ReduceSumSquare", standard, graph.constant(np.array([1], np.int64)))
-    nearest = graph.add("Add", nearest, own)
-    root = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(np.array([NEAREST]))))
-    return graph.add("Div", root, graph.constant(np.array([place.reach for place in places])))
+class Distances:
+    """How far a row is from each of S neighbourhoods, in their reaches."""
+
+    def __init__(self, places: Sequence[Neighbourhood], forms: Forms) -> None:
+        self.count = len(places)
+        self._most = max(len(place.anchors) for place in places)
+        self._reaches = np.array([place.reach for place in places])
+        # Anchors that come twice fill up the neighbourhoods that have fewer, and change nothing.
+        anchors = [place.anchors[np.arange(self._most) % len(place.anchors)] for place in places]
+        weights = np.repeat(self._reaches**-2.0, self._most)[:, None]
+        self._squares = forms.add(*distances(np.concatenate(anchors), weights))
+
+    def to_onnx(self, graph: GraphBuilder, forms: Sequence[str]) -> str:
+        """Add `Neighbourhood.distance` of each; double [n, S]."""
+        squares, axis = forms[self._squares], 1
+        if self.count > 1:
+            shape = graph.constant(np.array([0, self.count, self._most], np.int64))
+            squares, axis = graph.add("Reshape", squares, shape), 2
+        last = graph.constant(np.array([axis], np.int64))
+        nearest = graph.add("ReduceMin", squares, last, keepdims=int(self.count == 1))
+        least = graph.constant(NEAREST / self._reaches**2)
+        return graph.add("Sqrt", graph.add("Max", nearest, least))
+
+    def first(self, graph: GraphBuilder, distance: str) -> str:
+        """Return the distance from the first neighbourhood; double [n, 1]."""
+        return distance if self.count == 1 else graph.columns(distance, np.zeros(1, np.int64))
