@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
-from foretell_trainer.engine.floors import Parts, choose_parts, fit_parts
-from foretell_trainer.engine.folds import FoldKind, grouped_folds, random_folds
-from foretell_trainer.engine.growth import WORTHWHILE, choose_growth
+from foretell_trainer.engine.folds import FoldKind, random_folds
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
-from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
+from foretell_trainer.engine.linear import fit_linear
 from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import (
     FEW_ROWS,
@@ -37,19 +35,18 @@ from foretell_trainer.engine.location import (
     with_trees,
 )
 from foretell_trainer.engine.monotone import constraints, rules_of
-from foretell_trainer.engine.plan import FEWEST_ROWS, Plan
+from foretell_trainer.engine.plan import FEWEST_ROWS
+from foretell_trainer.engine.recipes import RecipeChoice
 from foretell_trainer.engine.scale import LARGEST, WIDENING, Scale, scale_features, widening_for
 from foretell_trainer.engine.seen import choose_anchors, count_groups
 from foretell_trainer.engine.training_set import FEW_LEVELS, FitSettings, TrainingSet
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
-from foretell_trainer.engine.trials import PairTrials, floor_of_settings
 from foretell_trainer.engine.widths import OutOfFold, WidthFit
 
 Tell = Callable[[str, float, dict[str, float]], None]
 """Called with the stage, the fraction done of this metric in [0, 1], and numbers so far."""
 
 _FEWEST_STEPS = 3
-_FEWEST_FOR_PARTS = 100
 _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
@@ -58,11 +55,7 @@ _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _ROWS_PER_LEAF = 300
-_FEW_SETTINGS = 40
-"""Of fewer settings each is known by many subjects, and which are alike matters little."""
-
 _LARGE = 100_000
-_STRENGTHS = (10.0, 1.0, 0.1)
 
 
 @dataclass(frozen=True)
@@ -184,6 +177,8 @@ class MetricFit:
 
     def _fitted_location(self) -> tuple[Location, TreeSettings]:
         self.progress("leaving out rows of", 0.0, {})
+        # First, also where the trees do without them: their fits are what is told of.
+        _ = self._left_out
         trees = self._trees
         self.progress("fitting", 0.5, {"rounds": trees.rounds})
         return self._with_trees(self._bare, np.ones(len(self.rows), bool), trees), trees
@@ -194,102 +189,18 @@ class MetricFit:
         return self._recipe.bare(self.inputs, self.target, self.should_stop)
 
     @cached_property
-    def _layout(self) -> Layout:
-        training = self.training
-        layout = fit_layout(training.sizes, training.inputs, training.ids, training.extrapolated)
-        # Of few rows, the effect of an id in the base says more than what it shares with others.
-        muted = (self.plan.subject,) if self.plan and len(self.rows) >= FEW_ROWS else ()
-        return replace(layout, solver=self.family.base, muted=muted)
-
-    @cached_property
     def _recipe(self) -> Recipe:
-        training, parts = self.training, None
-        layout = replace(self._layout, strength=self._strength())
-        if self.log and layout.solver == "ridge" and len(self.rows) >= _FEWEST_FOR_PARTS:
-            layout, found = self._chosen_parts(layout)
-            if found is not None:
-                parts = self._started(found)
-        recipe = Recipe(
-            inputs=training.input_map,
-            layout=layout,
-            parts=parts,
-            plan=None,
-            maskable=training.maskable,
+        return RecipeChoice(
+            training=self.training,
+            inputs=self.inputs,
+            target=self.target,
+            log=self.log,
+            plan=self.plan,
             rules=self.rules,
-            seed=self.settings.seed,
-        )
-        return recipe if self.plan is None else self._meeting(recipe, self.plan)
-
-    def _meeting(self, recipe: Recipe, plan: Plan) -> Recipe:
-        """Return the recipe with an interaction, and with what suits it best on new pairs."""
-        found = self._learnt(recipe, plan)
-        if recipe.parts is not None:
-            parts = floor_of_settings(recipe.parts, plan, self.training.input_map)
-            other = self._learnt(replace(recipe, parts=self._started(parts)), plan)
-            whole = self._trials(len(self.rows))
-            found = other if whole.error_of(other) < whole.error_of(found) else found
-        many = len(self.rows) >= FEW_ROWS and len(plan.category_values) >= _FEW_SETTINGS
-        if not self.alone or not many or found.plan is None:
-            return found
-        base = replace(found, plan=None).bare(self.inputs, self.target, self.should_stop)
-        return replace(found, plan=self._trials().with_likeness(found.plan, base))
-
-    def _started(self, parts: Parts) -> Parts:
-        """Return the parts with a start for fits to some of the rows."""
-        two = fit_parts(self.inputs, self.target, parts, self.should_stop)
-        return replace(parts, start=two.weights)
-
-    def _learnt(self, recipe: Recipe, plan: Plan) -> Recipe:
-        """Return the recipe with the plan, and with what residuals show of its likeness."""
-        if not self.alone:
-            return replace(recipe, plan=plan)
-        base = recipe.bare(self.inputs, self.target, self.should_stop)
-        return replace(recipe, plan=plan.learnt(self.inputs, self.target, base.bend(self.inputs)))
-
-    def _trials(self, *most: int) -> PairTrials:
-        plan, seed, stop = self.plan, self.settings.seed, self.should_stop
-        subject = 0 if plan is None else plan.subject
-        return PairTrials.of(
-            self.inputs, self.target, subject, self.training.pair, seed, stop, *most
-        )
-
-    def _chosen_parts(self, layout: Layout) -> tuple[Layout, Parts | None]:
-        """Return the layout, with growths where they help, and the parts of the base if any."""
-        seed, stop = self.settings.seed, self.should_stop
-        parts, error = choose_parts(self.inputs, self.target, layout, seed, stop)
-        logs = self.training.input_map.log_columns
-        grown = choose_growth(self.inputs, self.target, layout, logs, seed)
-        if grown is layout:
-            return layout, parts
-        # What begins flat and then rises may be growth, or a floor: growth has to be better.
-        also, left = choose_parts(self.inputs, self.target, grown, seed, stop)
-        return (grown, also) if left < WORTHWHILE * error else (layout, parts)
-
-    def _strength(self) -> float:
-        """Return the strength of the base's penalties that errs least on held-out rows."""
-        n = len(self.rows)
-        if "strength" in self.settings.tuned:
-            return self.settings.tuned["strength"]
-        # Many rows outweigh the penalties, and trying several costs seconds.
-        if n >= FEW_ROWS or self.family.learner is None:
-            return self._layout.strength
-        rng = np.random.default_rng(self.settings.seed + 1)
-        folds = random_folds(n, 6, rng)
-        if self.plan is not None:
-            # What is best for rows at random is not what is best for pairs that are new.
-            pairs = self.inputs.codes[:, list(self.training.pair)]
-            folds = grouped_folds(np.unique(pairs, axis=0, return_inverse=True)[1], 6, rng)
-
-        def error(strength: float) -> float:
-            layout = replace(self._layout, strength=strength)
-            errors = []
-            for fold in range(3):
-                kept, out = self.inputs.take(folds != fold), self.inputs.take(folds == fold)
-                base = fit_linear(kept, self.target[folds != fold], layout)
-                errors.append(np.abs(self.target[folds == fold] - base.predict(out)).mean())
-            return float(np.mean(errors))
-
-        return min(_STRENGTHS if self.plan is None else _STRENGTHS[1:], key=error)
+            settings=self.settings,
+            should_stop=self.should_stop,
+            alone=self.alone,
+        ).choose()
 
     @cached_property
     def _trees(self) -> TreeSettings:
@@ -467,7 +378,7 @@ class MetricFit:
         for number, kind in enumerate(self.kinds):
             # Without any row of an id it is as new to one model as to the other; half of few
             # pairs say little of the rest; and half of the rows make fewer steps down a gradient.
-            steady = number == 0 and self._layout.solver == "ridge"
+            steady = number == 0 and self._recipe.layout.solver == "ridge"
             many = kind.member < 0 and (steady or len(self.rows) >= FEW_ROWS)
             power = self._learning(number) if many else 0.0
             gains.append((1.0 - 1.0 / kind.count) ** power)

@@ -17,11 +17,10 @@ from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.interaction import fit_interaction
 from foretell_trainer.engine.likeness import Term, scaled
 from foretell_trainer.engine.linear import Restraint
-from foretell_trainer.engine.location import Location, Recipe
+from foretell_trainer.engine.location import FEW_ROWS, Location, Recipe
 from foretell_trainer.engine.plan import Plan
 
 _MOST_ROWS = 6000
-_FEW_ROWS = 5000
 _FOLDS = 5
 _FAMILY_SHARE = 0.15
 """What each family of terms has at first, beside what was learnt."""
@@ -73,7 +72,7 @@ class PairTrials:
     @property
     def _turns(self) -> list[tuple[Integers, Integers]]:
         """The rows to learn from and to be predicted; of few rows one turn says little."""
-        turns = range(_FOLDS if len(self.rows) < _FEW_ROWS else 1)
+        turns = range(_FOLDS if len(self.rows) < FEW_ROWS else 1)
         return [(self.rows[self.folds != turn], self.rows[self.folds == turn]) for turn in turns]
 
     def error_of(self, recipe: Recipe) -> float:
