@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from foretell.cli import output
+from foretell.cli.listing import ListFirst
 from foretell.cli.options import json_option, login, server_options
 
 if TYPE_CHECKING:
@@ -22,16 +23,7 @@ DONE_WITHIN_S = 10.0
 ASKED_EVERY_S = 0.1
 
 
-class _ListFirst(click.Group):
-    """A group whose first command may be left out: what is no command is a workload to list."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ListFirst, short_help="List, confirm and discard observations that cannot be.")
+@click.group(cls=ListFirst, short_help="List, confirm and discard observations that cannot be.")
 def anomalies() -> None:
     """List observations that cannot be, and say whether they are real.
 

@@ -115,6 +115,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "replay": Entry("replay:replay", "Give an answer of the past once more, by its id."),
         "retrain": Entry("retrain:retrain", "Ask a server to train anew."),
+        "jobs": Entry("jobs:jobs", "List, watch and cancel training runs."),
         "promote": Entry("promotion:promote", "Make a bundle current."),
         "rollback": Entry(
             "promotion:rollback", "Make the bundle before the current one current again."

@@ -10,7 +10,6 @@ from foretell.cli import output
 from foretell.cli.options import json_option, server_options
 
 if TYPE_CHECKING:
-    from foretell.client import Client, Job
     from foretell.client.jobs import RetrainMode
 
 
@@ -72,6 +71,7 @@ def retrain(
       foretell retrain serverless --wait
     """
     from foretell.cli.connection import connect
+    from foretell.cli.jobs import as_plain, tell, watched
 
     with connect(server.pop("address"), **server) as client:
         job = client.retrain(
@@ -87,45 +87,10 @@ def retrain(
             join=join,
         )
         if wait:
-            job = client.until_served(watch(client, job, quiet=as_json))
+            job = client.until_served(watched(client, job, quiet=as_json))
     if as_json:
-        output.print_json(_as_json(job))
+        output.print_json(as_plain(job))
     elif wait:
-        click.echo(f"{job.workload}: {job.outcome or f'{job.bundle_version} is published'}")
+        tell(job)
     else:
-        click.echo(f"job {job.id} is {job.state.lower()}; with --wait it would be watched")
-
-
-def watch(client: Client, job: Job, *, quiet: bool = False) -> Job:
-    """Show a job's progress until it is over; raises its error if it failed."""
-    from foretell.client.jobs import succeeded
-
-    with output.progress_bar(quiet=quiet) as progress:
-        task = progress.add_task("queued", total=1.0, note="")
-        for job in client.watch(job.id):  # noqa: B020, PLR1704 -- the job as it changes
-            progress.update(
-                task,
-                description=job.stage or job.state.lower(),
-                completed=job.fraction_done,
-                note=output.numbers_text(job.numbers),
-            )
-    return succeeded(job)
-
-
-def _as_json(job: Job) -> dict[str, Any]:
-    return {
-        "job": job.id,
-        "workload": job.workload,
-        "state": job.state,
-        "stage": job.stage,
-        "fraction_done": job.fraction_done,
-        "numbers": job.numbers,
-        "bundle": job.bundle_version,
-        "outcome": job.outcome,
-        "promoted": job.promoted,
-        "request_id": job.request_id,
-        "reason": job.reason,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-    }
+        click.echo(f"job {job.id} is {job.state.lower()}; foretell jobs watch {job.id}")

@@ -133,6 +133,13 @@ def train_and_promote(here: _Up, schema: Path) -> str:
     )
     assert job.code == 0, job.err
     assert (job.json["state"], job.json["promoted"]) == ("SUCCEEDED", True)
+    assert here.ask("jobs", "render", "--json").json[0]["job"] == job.json["job"]
+    assert here.ask("jobs").out.count(job.json["job"]) == 1
+    assert here.ask("jobs", "watch", job.json["job"]).out.startswith(
+        f"render: {job.json['bundle']}"
+    )
+    over = here.ask("jobs", "cancel", job.json["job"])
+    assert (over.code, over.out) == (0, f"job {job.json['job']} is succeeded\n")
     audit = here.ask("history", "render", "--json")
     assert [line["action"] for line in audit.json] == ["promote", "publish"]
     why = ("--reason", "once more", "--json")
