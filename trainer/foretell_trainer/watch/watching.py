@@ -25,7 +25,7 @@ from foretell.live import LiveReport, live_key, read_report
 from foretell.logs import get_logger
 from foretell.predictor import Predictor
 from foretell.registry import Registry
-from foretell_trainer.anomalies.board import tell_flagged
+from foretell_trainer.anomalies.board import show_anomalies, tell_flagged
 from foretell_trainer.anomalies.ledger import flag
 from foretell_trainer.corrections.outcomes import Outcomes, read_outcomes
 from foretell_trainer.schedule import note_drift
@@ -77,6 +77,7 @@ class Watching:
         self._news: set[str] = set()
         self._watches: dict[str, _Watch] = {}
         self._failing: set[str] = set()
+        self._shown: set[str] = set()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="watch")
 
     def start(self) -> None:
@@ -114,9 +115,15 @@ class Watching:
             time.sleep(min(RESTS * (time.monotonic() - began), LONGEST_REST_S))
 
     def _look(self, workload: str) -> None:
+        if not self._store.path.exists():
+            return
+        if workload not in self._shown:
+            # Files may have been read into the store while no worker was there.
+            show_anomalies(self._client, self._store, workload)
+            self._shown.add(workload)
         aliases = self._registry.aliases(workload)
         version = aliases.get("current")
-        if version is None or not self._store.path.exists():
+        if version is None:
             return
         watch = self._watches.get(workload)
         if watch is None or _versions(watch) != (version, aliases.get("candidate")):
