@@ -36,10 +36,18 @@ class Interaction:
 
     def predict(self, inputs: Inputs) -> Floats:
         """Return what is added to the base of each row, [n]."""
+        return np.asarray(self._said(inputs).sum(axis=1))
+
+    def largest(self, inputs: Inputs) -> float:
+        """Return how much the settings say of a row at most, whatever the signs."""
+        return float(np.abs(self._said(inputs)).sum(axis=1).max(initial=0.0))
+
+    def _said(self, inputs: Inputs) -> Floats:
+        """Return what each known setting says of each row, [n, S]."""
         mixed = self.plan.dense(inputs) @ self.weights
         for codes, table in zip(self.plan.tables(inputs).T, self.tables, strict=True):
             mixed += table[codes + 1]
-        return np.asarray((mixed * self.plan.likeness(inputs)).sum(axis=1))
+        return np.asarray(mixed * self.plan.likeness(inputs))
 
 
 def fit_interaction(

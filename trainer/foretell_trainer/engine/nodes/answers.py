@@ -62,7 +62,12 @@ class AnswerNodes:
         self._distances = Distances([seen.neighbourhood for seen in fitted.seen], self._forms)
         met = {i: one.interaction for i, one in enumerate(locations) if one.interaction is not None}
         self._met = [*met]
-        self._interactions = Interactions(met, self._places, self._forms) if met else None
+        self._interactions: Interactions | None = None
+        if met:
+            rows = fitted.training.inputs
+            self._interactions = Interactions(
+                met, self._places, self._forms, lambda one: one.largest(rows)
+            )
         self._table = self._look_ups.place(self._places)
         self._blocks = Blocks()
 

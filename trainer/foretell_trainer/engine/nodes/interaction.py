@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,10 +13,16 @@ from foretell_trainer.engine.nodes.forms import Forms, distances
 from foretell_trainer.engine.nodes.look_ups import Places
 from foretell_trainer.engine.plan import Plan
 
-_NOTHING = -80.0
-"""The log of a likeness that is none, shared by the places that have to agree.
+_NOTHING = -60.0
+"""The log of a likeness that is none."""
 
-Below -87 singles lose digits, and processors take many times as long over them.
+_NOTHING_IN_SINGLES, _LEAST_IN_SINGLES = -17.0, -80.0
+"""Below -87 singles lose digits, and processors take many times as long over them."""
+
+_MOST_IN_SINGLES = 40.0
+"""Up to here what settings say may add up, and singles err by 10⁻⁵ in all.
+
+Where many settings say much and nearly cancel out, likeness has to be in doubles.
 """
 
 _OTHER = 1e8
@@ -26,8 +32,17 @@ _OTHER = 1e8
 class Interactions:
     """The interactions of several metrics, by the metrics' places; all of one plan."""
 
-    def __init__(self, fitted: Mapping[int, Interaction], places: Places, forms: Forms) -> None:
+    def __init__(
+        self,
+        fitted: Mapping[int, Interaction],
+        places: Places,
+        forms: Forms,
+        largest: Callable[[Interaction], float],
+    ) -> None:
+        """Add what they need to places and forms; `largest` is `Interaction.largest` on rows."""
         self._fitted = dict(fitted)
+        most = max(largest(one) for one in self._fitted.values())
+        self._real = np.float32 if most < _MOST_IN_SINGLES else np.float64
         self._plan = next(iter(self._fitted.values())).plan
         plan, width = self._plan, forms.width
         self._width = width
@@ -94,24 +109,31 @@ class Interactions:
         """Add `Plan.likeness`; double [n, S].
 
         It is a sum of terms, each a product of what two settings have in common. Logs turn the
-        products of all terms into one product of matrices. Singles are exact enough for it, and
-        of all that a row needs, these powers are the most.
+        products of all terms into one product of matrices. Of all that many rows need, these
+        powers are the most, and in singles they take a seventh of the time.
         """
-        plan = self._plan
-        apart = [graph.rows_of(np.concatenate(self._differing).astype(np.float32), places)]
+        plan, real = self._plan, self._real
+        apart = [graph.rows_of(np.concatenate(self._differing).astype(real), places)]
         if self._gaps is not None:
             apart.append(self._apart(graph, forms[self._gaps]))
-        terms, logs = _terms(plan)
+        terms, logs = _terms(plan, self._nothing)
         # A constant on the left of the product would not take a batch of no rows.
         every = graph.add("Transpose", graph.side_by_side(*apart), perm=[0, 2, 1])
-        found = graph.add("MatMul", every, graph.constant(terms.T.astype(np.float32)))
-        found = graph.add("Add", found, graph.constant(logs.astype(np.float32)))
-        return graph.cast(graph.sum_over(graph.add("Exp", found), 2), np.float64)
+        found = graph.add("MatMul", every, graph.constant(terms.T.astype(real)))
+        found = graph.add("Add", found, graph.constant(logs.astype(real)))
+        likeness = graph.sum_over(graph.add("Exp", found), 2)
+        return likeness if real is np.float64 else graph.cast(likeness, np.float64)
+
+    def _nothing(self, places: int) -> float:
+        """Return the log of no likeness in one of several places that have to agree."""
+        if self._real is np.float64:
+            return _NOTHING
+        return min(_LEAST_IN_SINGLES / max(places, 1), _NOTHING_IN_SINGLES)
 
     def _apart(self, graph: GraphBuilder, gaps: str) -> str:
         """Add how each flag, and all facts at once, differ from those of each setting.
 
-        A float [n, flags + 1, S], or [n, flags, S] without facts.
+        [n, flags + 1, S], or [n, flags, S] without facts.
         """
         plan = self._plan
         flags, facts = len(plan.setting_flags), bool(len(plan.setting_numbers))
@@ -120,7 +142,7 @@ class Interactions:
         if flags:
             most = np.array([1.0] * flags + [np.inf] * facts)[:, None]
             found = graph.add("Min", found, graph.constant(most))
-        return graph.cast(found, np.float32)
+        return found if self._real is np.float64 else graph.cast(found, np.float32)
 
 
 def _among(width: int, numbers: Integers, values: Floats) -> Floats:
@@ -146,18 +168,18 @@ def _gaps(plan: Plan, width: int) -> list[tuple[Floats, Floats, Floats]]:
     return found
 
 
-def _terms(plan: Plan) -> tuple[Floats, Floats]:
+def _terms(plan: Plan, nothing: Callable[[int], float]) -> tuple[Floats, Floats]:
     """Return the log of each term per category, flag and gap that differs, [K, Q], and at 0, [K].
 
-    Terms of the same products are one.
+    Terms of the same products are one. `nothing` is the log of no likeness in one of some places.
     """
     count = len(plan.setting_categories) + len(plan.setting_flags)
     width = count + bool(len(plan.setting_numbers))
     weights: dict[tuple[float, ...], float] = {}
     for term in plan.all_terms:
         row = np.zeros(width)
-        nothing = _NOTHING / max(len(term.same), 1)
-        row[list(term.same)] = np.log(term.otherwise) if term.otherwise > 0 else nothing
+        places = list(term.same)
+        row[places] = np.log(term.otherwise) if term.otherwise > 0 else nothing(len(places))
         if term.reach is not None and width > count:
             row[count] = -1.0 / term.reach / len(plan.setting_numbers)
         key = tuple(row.tolist())
