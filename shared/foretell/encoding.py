@@ -200,7 +200,7 @@ class Encoder:
         categories = np.repeat(np.array([base.categories], dtype=np.int64), count, axis=0)
         again = {*own, *(d.name for d in derived)}
         everywhere = [name for name in base.unknown if name not in again]
-        unknown = [everywhere.copy() for _ in range(count)]
+        unknown: dict[int, list[str]] = {i: everywhere.copy() for i in range(count) if everywhere}
         try:
             for name in own:
                 shared = common.get(name)
@@ -211,13 +211,13 @@ class Encoder:
                     code = self._derive(d, int(categories[i, d.source]), {**common, **variant})
                     categories[i, d.target] = MISSING if code == UNKNOWN else code
                     if code < MISSING:
-                        unknown[i].append(d.name)
+                        unknown.setdefault(i, []).append(d.name)
         except (KeyError, TypeError, ValueError):
             wrong = (self.violations({**common, **variant}) for variant in variants)
             raise InvalidInput(next(found for found in wrong if found)) from None
-        order = self._category_slot.__getitem__
-        told = (tuple(sorted(names, key=order)) if names else () for names in unknown)
-        return Encoded(numbers, categories, tuple(told))
+        for names in unknown.values():
+            names.sort(key=self._category_slot.__getitem__)
+        return Encoded(numbers, categories, _unknown_rows(unknown, count))
 
     def _vary(
         self,
@@ -225,7 +225,7 @@ class Encoder:
         column: Sequence[Value],
         numbers: Numbers,
         categories: Codes,
-        unknown: Sequence[list[str]],
+        unknown: dict[int, list[str]],
     ) -> None:
         """Write one feature of all variants; ValueError and the like for what cannot be read."""
         is_number, slot, read = self._slots[name]
@@ -235,10 +235,11 @@ class Encoder:
             numbers[:, slot] = [math.nan if value is None else read(value) for value in column]
             return
         codes = [MISSING if value is None else int(read(value)) for value in column]
-        for i, code in enumerate(codes):
-            if code < MISSING:
-                unknown[i].append(name)
-                codes[i] = MISSING if code == UNKNOWN else code
+        if min(codes) < MISSING:
+            for i, code in enumerate(codes):
+                if code < MISSING:
+                    unknown.setdefault(i, []).append(name)
+                    codes[i] = MISSING if code == UNKNOWN else code
         categories[:, slot] = codes
 
     def violations(self, features: Mapping[str, Value]) -> tuple[Violation, ...]:

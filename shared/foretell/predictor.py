@@ -266,8 +266,9 @@ class Predictor:
     def _tiers(self, outputs: Outputs) -> list[str]:
         ids = outputs.rows[:, self._ids]
         fewest = ids.min(axis=1) if self._ids else np.full(len(ids), np.inf)
-        tier = np.where(fewest <= 0, 0, np.where(fewest < FEW_SHOT_ROWS, 1, 2))
-        tier[self._is_repeat[outputs.table].all(axis=1)] = 3
+        tier = (fewest > 0).astype(np.int64) + (fewest >= FEW_SHOT_ROWS)
+        if self._is_repeat_table:
+            tier[self._is_repeat[outputs.table].all(axis=1)] = 3
         names: list[str] = self._tier_names[tier].tolist()
         return names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,9 @@ _STRATEGIES = {
 }
 _MAKESPAN_LEVEL = 0.8
 
+Fields = dict[str, Any]
+"""A message within a message, by its fields: half the time of a message, which would be copied."""
+
 
 def recommendation(found: Recommendation) -> decision_pb2.RecommendHardwareResponse:
     """Return a ranking as a message."""
@@ -66,11 +70,11 @@ def recommendation(found: Recommendation) -> decision_pb2.RecommendHardwareRespo
         excluded=map(_excluded, found.excluded),
         regret=None
         if found.regret is None
-        else decision_pb2.Regret(
-            probability_another_better=found.regret.probability_another_better,
-            expected=found.regret.expected,
-            relative=found.regret.relative,
-        ),
+        else {
+            "probability_another_better": found.regret.probability_another_better,
+            "expected": found.regret.expected,
+            "relative": found.regret.relative,
+        },
         infeasibility=None if found.infeasible is None else _infeasible(found.infeasible),
         pareto_front=found.front,
         candidate_count=found.candidate_count,
@@ -204,60 +208,60 @@ def _strategy(one: Strategy) -> decision_pb2.Strategy:
     )
 
 
-def _ranked(one: Ranked) -> decision_pb2.RankedCandidate:
-    return decision_pb2.RankedCandidate(
-        name=one.name,
-        index=one.index,
-        rank=one.rank,
-        objective=one.objective,
-        metrics=_estimates(one.estimates),
-        cost=one.cost,
-        energy_j=one.energy_j,
-        limits=map(_check, one.limits),
-        probability_best=one.probability_best,
-        support=one.support,
-        tier=TIERS[one.tier],
-        unknown_features=one.unknown_features,
-        on_front=one.on_front,
-        why=one.why,
-    )
+def _ranked(one: Ranked) -> Fields:
+    return {
+        "name": one.name,
+        "index": one.index,
+        "rank": one.rank,
+        "objective": one.objective,
+        "metrics": _estimates(one.estimates),
+        "cost": one.cost,
+        "energy_j": one.energy_j,
+        "limits": map(_check, one.limits),
+        "probability_best": one.probability_best,
+        "support": one.support,
+        "tier": TIERS[one.tier],
+        "unknown_features": one.unknown_features,
+        "on_front": one.on_front,
+        "why": one.why,
+    }
 
 
-def _excluded(one: Excluded) -> decision_pb2.ExcludedCandidate:
-    return decision_pb2.ExcludedCandidate(
-        name=one.name,
-        index=one.index,
-        reason=REASONS[one.reason],
-        why=one.why,
-        limits=map(_check, one.limits),
-        support=one.support,
-        tier=TIERS[one.tier],
-    )
+def _excluded(one: Excluded) -> Fields:
+    return {
+        "name": one.name,
+        "index": one.index,
+        "reason": REASONS[one.reason],
+        "why": one.why,
+        "limits": map(_check, one.limits),
+        "support": one.support,
+        "tier": TIERS[one.tier],
+    }
 
 
-def _estimates(found: Iterable[Estimate]) -> list[decision_pb2.MetricEstimate]:
+def _estimates(found: Iterable[Estimate]) -> list[Fields]:
     return [
-        decision_pb2.MetricEstimate(
-            metric=one.metric,
-            unit=one.unit,
-            median=one.median,
-            interval=_interval(one.lower, one.upper, one.interval_level),
-            confidence=one.confidence,
-        )
+        {
+            "metric": one.metric,
+            "unit": one.unit,
+            "median": one.median,
+            "interval": _interval(one.lower, one.upper, one.interval_level),
+            "confidence": one.confidence,
+        }
         for one in found
     ]
 
 
-def _check(one: LimitCheck) -> decision_pb2.LimitCheck:
-    return decision_pb2.LimitCheck(
-        limit=one.limit,
-        index=one.index,
-        holds=one.holds,
-        probability=one.probability,
-        bound=one.bound,
-        needed=one.needed,
-        unit=one.unit,
-    )
+def _check(one: LimitCheck) -> Fields:
+    return {
+        "limit": one.limit,
+        "index": one.index,
+        "holds": one.holds,
+        "probability": one.probability,
+        "bound": one.bound,
+        "needed": one.needed,
+        "unit": one.unit,
+    }
 
 
 def _infeasible(found: Infeasible) -> decision_pb2.Infeasibility:
@@ -331,8 +335,8 @@ def _load(load: Load) -> decision_pb2.NodeLoad:
     )
 
 
-def _interval(lower: float, upper: float, level: float) -> prediction_pb2.Interval:
-    return prediction_pb2.Interval(lower=lower, upper=upper, level=level)
+def _interval(lower: float, upper: float, level: float) -> Fields:
+    return {"lower": lower, "upper": upper, "level": level}
 
 
 def _key(name: str, column: Column, *, raw: bool) -> common_pb2.Column:

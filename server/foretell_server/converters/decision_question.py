@@ -5,7 +5,8 @@ Defaults are those of the questions: a field that is not set is left to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from foretell.decide import (
@@ -43,13 +44,19 @@ SHARING_GOALS = {
     decision_pb2.SHARING_GOAL_MEMORY: "memory",
 }
 
+REMEMBERED_CANDIDATES = 256
+"""A set of candidates with more than these is read anew with each request."""
+
+REMEMBERED_SETS = 64
+"""So many sets of candidates are known by their bytes."""
+
 
 def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
     """Return what a request asks."""
     return Recommend(
         features=_features(request.features, ""),
         objective=_objective(request.objective),
-        candidates=tuple(_candidate(one, i) for i, one in enumerate(request.candidates)),
+        candidates=_candidates(request.candidates),
         all_known=request.all_known,
         candidate_feature=request.candidate_feature,
         limits=tuple(map(_limit, request.limits)),
@@ -189,6 +196,20 @@ def _limit(sent: decision_pb2.Limit) -> Limit:
 
 def _accounting(sent: decision_pb2.Accounting) -> Accounting:
     return Accounting(sent.work_metric, sent.power)
+
+
+def _candidates(sent: Sequence[decision_pb2.Candidate]) -> tuple[Candidate, ...]:
+    if len(sent) > REMEMBERED_CANDIDATES:
+        return tuple(_candidate(one, i) for i, one in enumerate(sent))
+    return _remembered(tuple([one.SerializeToString() for one in sent]))
+
+
+# Schedulers ask about the same nodes again and again: to read them takes six times as long as to
+# know them by their bytes.
+@lru_cache(maxsize=REMEMBERED_SETS)
+def _remembered(sent: tuple[bytes, ...]) -> tuple[Candidate, ...]:
+    read = decision_pb2.Candidate.FromString
+    return tuple(_candidate(read(one), i) for i, one in enumerate(sent))
 
 
 def _candidate(sent: decision_pb2.Candidate, number: int) -> Candidate:

@@ -16,6 +16,7 @@ from foretell.decide.candidates import (
     price_of,
 )
 from foretell.decide.curve import CurveAnswer, curve_points, swept_feature, trace
+from foretell.decide.estimates import Estimator
 from foretell.decide.facts import FactBook
 from foretell.decide.limits import Bound, resolve_limits
 from foretell.decide.matrix import MatrixPlan
@@ -24,7 +25,16 @@ from foretell.decide.placing.batch import prepare
 from foretell.decide.placing.place import describe, place
 from foretell.decide.placing.results import Placement
 from foretell.decide.quantities import Quantities, Violations
-from foretell.decide.questions import Curve, Features, Matrix, Place, Recommend, Share, WhatIf
+from foretell.decide.questions import (
+    Accounting,
+    Curve,
+    Features,
+    Matrix,
+    Place,
+    Recommend,
+    Share,
+    WhatIf,
+)
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
 from foretell.decide.risk import Loss, resolve_objective
@@ -68,6 +78,8 @@ class Decider:
         self.bounds = bounds
         self._strata = Strata(predictor.schema)
         self._book = FactBook(predictor)
+        self._estimator = Estimator(predictor.schema, predictor.tables)
+        self._usual = Quantities(predictor.schema, Accounting())
 
     def recommend(self, question: Recommend) -> Recommendation:
         """Rank candidates for one item of work.
@@ -76,7 +88,7 @@ class Decider:
         """
         note, predictor = Violations(), self.predictor
         feature = place_feature(predictor, question.candidate_feature, "candidate_feature", note)
-        quantities = Quantities(predictor.schema, question.accounting)
+        quantities = self._quantities(question.accounting)
         loss = resolve_objective(question.objective, quantities, note)
         bounds = resolve_limits(question.limits, quantities, note)
         most = self.bounds.candidates
@@ -110,7 +122,7 @@ class Decider:
         """
         note, predictor = Violations(), self.predictor
         feature = swept_feature(question, predictor.encoder, note)
-        quantities = Quantities(predictor.schema, question.accounting)
+        quantities = self._quantities(question.accounting)
         loss = None
         if question.objective is not None:
             loss = resolve_objective(question.objective, quantities, note)
@@ -137,7 +149,7 @@ class Decider:
         Raises InvalidInput with everything that is wrong with the question.
         """
         note, predictor = Violations(), self.predictor
-        quantities = Quantities(predictor.schema, question.accounting)
+        quantities = self._quantities(question.accounting)
         loss = resolve_objective(question.objective, quantities, note)
         check_what_if(question, note)
         sides = question.configurations
@@ -171,6 +183,10 @@ class Decider:
         """
         return share(question, self.predictor, self._strata)
 
+    def _quantities(self, accounting: Accounting) -> Quantities:
+        usual = accounting == Accounting()
+        return self._usual if usual else Quantities(self.predictor.schema, accounting)
+
     def _rows(
         self,
         common: Features,
@@ -189,7 +205,7 @@ class Decider:
         def facts() -> list[dict[str, Value]]:
             return [book.facts({**common, **features}) for features in own]
 
-        return Rows(prediction, outcomes, quantities, facts, prices)
+        return Rows(prediction, outcomes, quantities, facts, prices, self._estimator)
 
     def _forecast(self, encoded: Encoded) -> Prediction:
         """Return the forecasts of rows, half of them by a helper if it is free at once."""

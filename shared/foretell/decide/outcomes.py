@@ -83,25 +83,26 @@ class Outcomes:
         self._correlation = correlation
         self._outermost = outermost
         self._known: dict[int, Floats] = {}
-        self._row_starts = count * np.arange(len(forecasts))[:, None]
 
     def metric(self, name: str) -> Floats:
         """Return the outcomes of one metric, [n, count], in its unit."""
         m = self.forecasts.metric_index(name)
         if m not in self._known:
-            root, reversed_ = self._strata.coupling(m)
-            ranks = _ranks(len(self.forecasts), self.count, root, self._correlation)
-            if reversed_:
-                ranks = self.count - 1 - ranks
-            # A flat index is looked up three times faster than one along an axis.
-            self._known[m] = self._sorted(m).take(ranks + self._row_starts)
+            coupling = self._strata.coupling(m)
+            places = _places(len(self.forecasts), self.count, *coupling, self._correlation)
+            self._known[m] = self._sorted(m).take(places)
         return self._known[m]
 
     def _sorted(self, m: int) -> Floats:
         f = self.forecasts
         grid = self._strata.residuals(f.tables, self.count, self._outermost)
-        raw = f.location[:, m, None] + f.scale[:, m, None] * grid[f.table[:, m], m]
-        ordered: Floats = np.exp(np.minimum(raw, _LARGEST_EXPONENT)) if f.log[m] else raw
+        # In place: for a few rows, room for each step would cost more than the step.
+        ordered: Floats = grid[f.table[:, m], m]
+        ordered *= f.scale[:, m, None]
+        ordered += f.location[:, m, None]
+        if f.log[m]:
+            np.minimum(ordered, _LARGEST_EXPONENT, out=ordered)
+            np.exp(ordered, out=ordered)
         return ordered
 
 
@@ -131,11 +132,23 @@ def _residuals(tables: QuantileTables, levels: Floats) -> Floats:
     return grid
 
 
-def _ranks(rows: int, count: int, stream: int, correlation: float) -> NDArray[np.intp]:
+def _places(
+    rows: int, count: int, stream: int, reversed_: bool, correlation: float
+) -> NDArray[np.intp]:
+    """Return where, in [rows, count] laid flat, each row's value of each outcome stands."""
     size = 2 ** math.ceil(math.log2(max(rows, 1)))
     if size * count > 2 * MOST_CELLS:  # too large to keep
-        return draw_ranks(rows, count, stream, correlation)
-    return _kept(size, count, stream, correlation)[:rows]
+        return _draw_places(rows, count, stream, reversed_, correlation)
+    return _kept(size, count, stream, reversed_, correlation)[:rows]
+
+
+def _draw_places(
+    rows: int, count: int, stream: int, reversed_: bool, correlation: float
+) -> NDArray[np.intp]:
+    ranks = draw_ranks(rows, count, stream, correlation)
+    # A flat index is looked up three times faster than one along an axis.
+    starts = count * np.arange(rows)[:, None]
+    return starts + (count - 1 - ranks if reversed_ else ranks)
 
 
 def draw_ranks(rows: int, count: int, stream: int, correlation: float | Floats) -> NDArray[np.intp]:
@@ -152,7 +165,7 @@ def draw_ranks(rows: int, count: int, stream: int, correlation: float | Floats) 
     return np.argsort(np.argsort(mixed, axis=1), axis=1)
 
 
-_kept = lru_cache(maxsize=64)(draw_ranks)
+_kept = lru_cache(maxsize=64)(_draw_places)
 
 
 def _couplings(schema: Schema) -> tuple[tuple[int, bool], ...]:

@@ -66,6 +66,8 @@ class Quantities:
         self.schema = schema
         self._accounting = accounting
         self.facts = {fact.name: fact for fact in schema.facts if fact.kind == "number"}
+        self._found: dict[str, Quantity | None] = {}
+        """What was looked up before; None for what stands for nothing, where that was asked."""
 
     def known(self) -> list[str]:
         """Return the names that can be asked for."""
@@ -74,6 +76,12 @@ class Quantities:
 
     def resolve(self, name: str, field: str) -> Quantity:
         """Return what a name stands for; Refused, naming `field`, when that is nothing."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._resolve(name, field)
+        return found
+
+    def _resolve(self, name: str, field: str) -> Quantity:
         if name in self.schema.metric_names:
             metric = self.schema.metric(name)
             higher = metric.direction == "higher"
@@ -90,6 +98,15 @@ class Quantities:
         what = f"{name!r} is no quantity" if name else "a quantity is needed"
         message = f"{what} of {self.schema.workload!r}; one of {listing(self.known())}"
         raise Refused(Violation(field, name, message))
+
+    def find(self, name: str) -> Quantity | None:
+        """Return what one of the names that every schema may have stands for, None for nothing."""
+        if name not in self._found:
+            try:
+                return self.resolve(name, name)
+            except Refused:
+                self._found[name] = None
+        return self._found[name]
 
     def work(self, field: str) -> WorkTime:
         """Return how long a unit of work takes; Refused when the schema does not make it clear."""

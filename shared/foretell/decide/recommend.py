@@ -14,7 +14,6 @@ from foretell.decide.comparing import hindsight, pareto_front, probability_best
 from foretell.decide.limits import Bound, Keeping
 from foretell.decide.questions import COST, ENERGY, Recommend
 from foretell.decide.results import (
-    Estimate,
     Excluded,
     ExclusionReason,
     Infeasible,
@@ -89,8 +88,13 @@ class Ranking:
     def recommendation(self, workload: str, version: str) -> Recommendation:
         """Return the whole answer."""
         order, losses = self._order, self._judged.losses
-        best = probability_best(losses[order]) if len(order) else np.zeros(0)
-        front, regret = self._front(), self._regret(best)
+        if len(order) < len(losses):
+            losses = losses[order]
+            places = np.arange(len(order))
+        else:  # what is not cut short need not be put in order: that would be a copy
+            places = order
+        best = probability_best(losses)[places] if len(order) else np.zeros(0)
+        front, regret = self._front(), self._regret(best, losses, places)
         ranked = self._ranked(best, front)
         excluded = tuple(
             self._excluded(i, reason)
@@ -120,9 +124,10 @@ class Ranking:
         for keeping in judged.keeping:
             unknown |= keeping.unknown
             broken |= ~keeping.holds
-        gone = np.array([c.available == 0 for c in self._candidates.given], dtype=np.bool_)
         thin = judged.rows.prediction.support < question.support_floor
-        return np.select([gone, unknown, broken, thin], [1, 2, 3, 4], 0)
+        reasons = np.where(unknown, 2, np.where(broken, 3, np.where(thin, 4, 0)))
+        reasons[[c.available == 0 for c in self._candidates.given]] = 1
+        return reasons
 
     def _verdict(self, best: Floats, regret: Regret | None) -> Verdict:
         if regret is None:
@@ -145,11 +150,11 @@ class Ranking:
         shown = self._order[: self._question.max_results]
         rows = self._judged.rows
         prediction = rows.prediction
-        forecasts = estimates(rows, shown, self._question.interval_level)
+        forecasts = rows.estimates(shown.tolist(), self._question.interval_level)
         costs, energies = (_known(rows.expected(name)[shown]) for name in (COST, ENERGY))
         told = self._loss.told(self._judged.measured)[shown].tolist()
         shares, support = best.tolist(), prediction.support[shown].tolist()
-        return tuple(
+        found = [
             Ranked(
                 rank=rank + 1,
                 name=self._candidates.given[i].name,
@@ -167,9 +172,12 @@ class Ranking:
                 why=self._why(rank, told[rank], shares),
             )
             for rank, i in enumerate(shown.tolist())
-        )
+        ]
+        return tuple(found)
 
     def _checks(self, i: int) -> tuple[LimitCheck, ...]:
+        if not self._told:
+            return ()
         return tuple(
             LimitCheck(label, number, holds[i], share[i], bound[i], needed[i], unit)
             for number, (label, holds, share, bound, needed, unit) in enumerate(self._told)
@@ -210,11 +218,10 @@ class Ranking:
             if not c.holds
         )
 
-    def _regret(self, best: Floats) -> Regret | None:
+    def _regret(self, best: Floats, losses: Floats, places: NDArray[np.intp]) -> Regret | None:
         if not len(best):
             return None
-        losses = self._judged.losses[self._order]
-        mine, perfect = hindsight(losses, 0)
+        mine, perfect = hindsight(losses, int(places[0]))
         told = self._loss.told(np.array([mine, perfect]))
         share = (mine - perfect) / mine if mine > 0 else None
         return Regret(1.0 - float(best[0]), float(abs(told[0] - told[1])), share)
@@ -259,18 +266,3 @@ def _known(values: Floats) -> list[float | None]:
 def known(value: float) -> float | None:
     """Return a number, None for NaN: what is not known is said to be so."""
     return None if math.isnan(value) else float(value)
-
-
-def estimates(rows: Rows, which: NDArray[np.intp], level: float) -> list[tuple[Estimate, ...]]:
-    """Return the forecasts of all metrics of some rows, in the order of `which`."""
-    forecasts = rows.prediction.forecasts.take(which)
-    read = forecasts.quantiles((0.5, (1 - level) / 2, (1 + level) / 2))
-    columns = zip(read.tolist(), forecasts.confidence().tolist(), strict=True)
-    metrics = rows.quantities.schema.metrics
-    return [
-        tuple(
-            Estimate(metric.name, metric.unit, median, lower, upper, level, sure)
-            for metric, (median, lower, upper), sure in zip(metrics, *row, strict=True)
-        )
-        for row in columns
-    ]

@@ -8,9 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from foretell.decide.estimates import Estimator
 from foretell.decide.outcomes import Outcomes, levels_of
-from foretell.decide.quantities import Power, Quantities, Quantity, Refused, WorkTime
+from foretell.decide.quantities import Power, Quantities, Quantity, WorkTime
 from foretell.decide.questions import COST, Features
+from foretell.decide.results import Estimate
 from foretell.decide.units import SECONDS_PER_HOUR
 from foretell.encoding import Encoded, Encoder
 from foretell.errors import InvalidInput, Violation
@@ -30,6 +32,7 @@ class Rows:
     """Per row, the facts that are known about it; most questions never need them."""
     prices: Floats
     """[n], per hour; NaN where unknown."""
+    estimator: Estimator
     _known: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -97,17 +100,17 @@ class Rows:
             ]
         )
 
+    def estimates(self, which: Sequence[int], level: float) -> list[tuple[Estimate, ...]]:
+        """Return the forecasts of all metrics of some rows, in the order of `which`."""
+        return self.estimator.estimates(self.prediction.forecasts, which, level)
+
     def expected(self, quantity: str) -> Floats:
         """Return the expectation of cost or energy, [n]; NaN where it cannot be told."""
         unknown = np.full(len(self), np.nan)
         if quantity == COST and np.isnan(self.prices).all():
             return unknown
-        try:
-            found = self.quantities.resolve(quantity, quantity)
-        except Refused:
-            return unknown
-        means: Floats = self.values(found).mean(axis=1)
-        return means
+        found = self.quantities.find(quantity)
+        return unknown if found is None else np.asarray(self.values(found).mean(axis=1))
 
 
 def join_predictions(first: Prediction, second: Prediction) -> Prediction:

@@ -9,7 +9,7 @@ import numpy as np
 from foretell.decide.comparing import probability_best, probability_less
 from foretell.decide.quantities import Violations
 from foretell.decide.questions import COST, ENERGY, WhatIf
-from foretell.decide.recommend import estimates, known
+from foretell.decide.recommend import known
 from foretell.decide.results import Estimate
 from foretell.decide.risk import Loss
 from foretell.decide.rows import Rows
@@ -100,7 +100,7 @@ def compare(question: WhatIf, rows: Rows, loss: Loss, workload: str, version: st
     measured = loss.measure(losses)
     told, best = loss.told(measured), probability_best(losses)
     costs, energies = rows.expected(COST), rows.expected(ENERGY)
-    forecasts = estimates(rows, np.arange(len(rows)), question.interval_level)
+    forecasts = rows.estimates(range(len(rows)), question.interval_level)
     prediction = rows.prediction
     sides = tuple(
         Side(

@@ -146,6 +146,20 @@ def test_recommendations_travel_whole(client: Client, decider: Decider, name: st
     same(answer, decider.recommend(question))
 
 
+def test_candidates_asked_about_again_are_still_those_that_were_sent(
+    client: Client, decider: Decider
+) -> None:
+    """What the server remembers of a set of candidates holds for that set, and for no other."""
+    for price in (3.0, 3.0, 1.0):
+        candidates = (
+            Candidate("fast", price_per_hour=price),
+            Candidate("huge", price_per_hour=2.0),
+        )
+        question = Recommend(BATCH, Objective((Term("cost"),)), candidates)
+        answer = client.recommend("lab", BATCH, "cost", candidates=candidates)
+        same(answer, decider.recommend(question))
+
+
 def test_what_is_short_to_write_means_the_same(client: Client) -> None:
     """Names for candidates, a quantity for an objective, numbers for limits."""
     short = client.recommend(
