@@ -17,7 +17,7 @@ from foretell.cli.deciding import (
     objective_of,
     weighing_options,
 )
-from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
+from foretell.cli.pictures import check_pictures, draw, estimate, print_told, writing_options
 
 if TYPE_CHECKING:
     from foretell.decide import Comparison, Configuration
@@ -43,7 +43,6 @@ def compare(
     sides: tuple[str, ...],
     sets: tuple[str, ...],
     objectives: tuple[str, ...],
-    limits: tuple[str, ...],
     risk: float,
     quantile: float | None,
     work_metric: str | None,
@@ -64,8 +63,6 @@ def compare(
       foretell compare inference --set model=resnet50 --objective throughput_per_s \\
           --side now,hardware=T4,batch_size=32 --side new,hardware=A10,batch_size=64
     """
-    if limits:
-        raise click.UsageError("--limit is for recommend and curve; compare shows all there is")
     check_pictures(pictures)
     with answering(workload, registry, bundle, server) as asker:
         from foretell.decide import Accounting, WhatIf
@@ -113,7 +110,7 @@ def _print(found: Comparison, *, markdown: bool) -> None:
         ]
         for side in found.sides
     ]  # fmt: skip
-    print_rows(header, rows, markdown=markdown)
+    print_told(header, rows, markdown=markdown)
     click.echo()
     for difference in found.differences:
         ratio = ""

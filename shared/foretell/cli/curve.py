@@ -16,8 +16,8 @@ from foretell.cli.deciding import (
     asked_by,
     features_of,
     limit_of,
+    limiting_options,
     objective_of,
-    weighing_options,
 )
 from foretell.cli.options import FILE, pairs
 from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
@@ -40,7 +40,7 @@ _SWEPT = ("feature", "start", "stop", "points", "values")
     help="The number that is swept; or its values, NAME=1,2,4.",
 )
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A feature that is held.")
-@weighing_options
+@limiting_options
 @click.option("--price-per-hour", type=float, help="What an hour costs, where cost is weighed.")
 @click.option("--level", default=0.8, show_default=True, help="Level of the intervals.")
 @click.option("--metric", "metrics", multiple=True, help="Only these metrics, in pictures.")
@@ -73,6 +73,8 @@ def curve(
     check_pictures(pictures)
     if measured is not None and not pictures:
         raise click.UsageError("--measured goes with --plot: it is only drawn")
+    if measured is not None and not measured.exists():
+        raise InvalidInput([Violation("--measured", str(measured), f"no such file: {measured}")])
     with answering(workload, registry, bundle, _server(given)) as asker:
         features = features_of("--set", sets, asker.kinds)
         question = _question(sweep, features, given)
@@ -152,6 +154,8 @@ def _print(found: CurveAnswer, *, markdown: bool) -> None:
     for m in found.metrics:
         if not math.isnan(m.knee):
             click.echo(f"{m.metric} bends at {found.feature} {output.short(m.knee)}")
+        else:
+            click.echo(f"{m.metric} has no knee here: it bends nowhere, or more than once")
     if found.best is not None:
         best = f"{found.feature} {output.short(found.best.value)}"
         value = output.short(found.best.objective, found.objective_unit)

@@ -188,21 +188,26 @@ def answering(
         yield RemoteAsker(client, workload, bundle or "")
 
 
+def limiting_options(command: F) -> F:
+    """Add what is weighed, and the limits that it is weighed within."""
+    option = click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="LIMIT",
+        help='Such as "latency_ms<=50", "latency_ms<=50 ms@0.99" (with probability 0.99), '
+        '"memory_mb<=0.9*memory_gb"; may be given many times.',
+    )
+    return weighing_options(option(command))
+
+
 def weighing_options(command: F) -> F:
-    """Add what is weighed: objective, limits, risk, and what cost and energy are counted with."""
+    """Add what is weighed: objective, risk, and what cost and energy are counted with."""
     for option in (
         click.option("--power", metavar="NAME", help="Metric or fact of the power that is drawn."),
         click.option("--work-metric", metavar="NAME", help="Metric of the time of a unit of work."),
         click.option("--quantile", type=float, help="Weigh this quantile instead of a mean."),
         click.option("--risk", type=float, default=0.0, help="Weigh the worst 1 - risk only."),
-        click.option(
-            "--limit",
-            "limits",
-            multiple=True,
-            metavar="LIMIT",
-            help='Such as "latency_ms<=50", "latency_ms<=50 ms@0.99" (with probability 0.99), '
-            '"memory_mb<=0.9*memory_gb"; may be given many times.',
-        ),
         click.option(
             "--objective",
             "objectives",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,3 +70,10 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown
     from foretell.plots.page import markdown_table
 
     click.echo(markdown_table(header, rows))
+
+
+def print_told(header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool) -> None:
+    """Print a table without columns that say nothing but "-": costs where there is no price."""
+    told = [any(row[i] != "-" for row in rows) for i in range(len(header))]
+    left = [list(compress(row, told)) for row in rows]
+    print_rows(list(compress(header, told)), left, markdown=markdown)

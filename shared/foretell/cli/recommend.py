@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,18 @@ from foretell.cli.deciding import (
     answering_options,
     features_of,
     limit_of,
+    limiting_options,
     named_features,
     objective_of,
-    weighing_options,
 )
-from foretell.cli.pictures import check_pictures, draw, estimate, print_rows, writing_options
+from foretell.cli.pictures import (
+    check_pictures,
+    draw,
+    estimate,
+    print_rows,
+    print_told,
+    writing_options,
+)
 
 if TYPE_CHECKING:
     from foretell.decide import Candidate, Excluded, Ranked, Recommendation
@@ -44,7 +50,7 @@ VERDICTS = {
 )
 @click.option("--all", "all_known", is_flag=True, help="Also everything that the bundle knows.")
 @click.option("--candidate-feature", default="", help="What candidates are values of.")
-@weighing_options
+@limiting_options
 @click.option("--pareto", multiple=True, metavar="NAME", help="Quantities of the Pareto front.")
 @click.option("--max-results", default=10, show_default=True, help="How many are shown.")
 @click.option("--level", default=0.8, show_default=True, help="Level of the intervals.")
@@ -147,13 +153,7 @@ def _print(
         after = ("cost", "energy", "support", "tier")
         header = ["", "candidate", objective, "best", *metrics, *after]
         rows = [_row(one, label) for one, label in zip(found.ranked, labels, strict=True)]
-        # Without any price, or any power, there is nothing to show.
-        told = [any(row[i] != "-" for row in rows) for i in range(len(header))]
-        print_rows(
-            list(compress(header, told)),
-            [list(compress(row, told)) for row in rows],
-            markdown=markdown,
-        )
+        print_told(header, rows, markdown=markdown)
         click.echo()
     click.echo(f"{VERDICTS[found.verdict]}.")
     if found.regret is not None:

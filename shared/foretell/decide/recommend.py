@@ -230,9 +230,7 @@ class Ranking:
         judged = [i for i, reason in enumerate(self._reasons) if reason in ("limit", "evidence")]
         kept = tuple(int(k.holds[judged].sum()) for k in self._judged.keeping)
         if not kept or not judged:
-            reasons = ", ".join(sorted({str(r) for r in self._reasons}))
-            why = f"no candidate could be judged by the limits: {reasons}"
-            return Infeasible(-1, kept, "", -1, None, why)
+            return Infeasible(-1, kept, "", -1, None, self._why_unjudged())
         binding = int(np.argmin(kept))
         misses = [max(self._miss(b, k, i) for b, k in self._pairs()) for i in judged]
         nearest = judged[int(np.argmin(misses))]
@@ -248,6 +246,13 @@ class Ranking:
             f"{name!r} comes nearest: it would keep {would} for {worst.quantity.name}"
         )
         return Infeasible(binding, kept, name, nearest, miss, why)
+
+    def _why_unjudged(self) -> str:
+        """Return why no candidate could be held to the limits."""
+        if set(self._reasons) == {"unavailable"}:
+            return "none of the candidates is free"
+        lacking = [str(b) for b, k in self._pairs() if k.unknown.any()] or [self._loss.name]
+        return f"what {'; '.join(lacking)} needs is known of no candidate that is free"
 
     def _pairs(self) -> list[tuple[Bound, Keeping]]:
         return list(zip(self._bounds, self._judged.keeping, strict=True))

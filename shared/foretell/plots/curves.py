@@ -109,6 +109,7 @@ def _marks(axes: Axes, curve: CurveAnswer, metric: CurveMetric, limit: float | N
         i = curve.best.index
         axes.plot(
             curve.values[i], metric.median[i], "*", ms=14, color=ORANGE, mec=INK, mew=0.8,
+            clip_on=False, zorder=5,
             label=f"best: {curve.feature} {short(curve.best.value)}",
         )  # fmt: skip
 

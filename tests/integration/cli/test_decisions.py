@@ -114,12 +114,15 @@ def test_a_curve_names_its_best_point(lab: Path) -> None:
     assert "best: batch_size 16" in done.out, done.err
     listed = ask(lab, "curve", "--set", "hardware=fast", "--sweep", "batch_size=1,3", "--json")
     assert listed.json["values"] == [1.0, 3.0]
+    two = ask(lab, "curve", "--set", "hardware=fast", "--sweep", "batch_size=1,3")
+    assert "latency_ms has no knee here" in two.out
 
 
 def test_a_comparison_says_what_is_certain(lab: Path) -> None:
     """Each side but the first is held to the first, in one sentence."""
     done = ask(lab, "compare", *COMPARE)
     assert "'b' is certainly worse than 'a'" in done.out, done.err
+    assert "cost" not in done.out  # nothing has a price
     assert ask(lab, "compare", *COMPARE, "--json").json["best"] == "a"
 
 
@@ -214,6 +217,16 @@ BAD = {
     "a price that is none": ("recommend", ("--candidate", "fast,price_per_hour=x"), "a number"),
     "a sweep that is none": ("curve", ("--sweep", "batch_size=1-5"), "START..STOP"),
     "a sweep backwards": ("curve", ("--sweep", "batch_size=9..1"), "--sweep: 9 is not below stop"),
+    "a limit where there is none": (
+        "compare",
+        (*COMPARE, "--limit", "latency_ms<=1"),
+        "No such option '--limit'",
+    ),
+    "measurements that are not there": (
+        "curve",
+        (*CURVE, "--measured", "none.csv", "--plot", "c.png"),
+        "--measured: no such file",
+    ),
     "a sweep out of range": (
         "curve",
         ("--set", "hardware=fast", "--sweep", "batch_size=0,1"),

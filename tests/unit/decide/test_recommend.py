@@ -186,6 +186,29 @@ def test_without_a_feasible_candidate_the_nearest_is_named(decider: Decider) -> 
     assert found.miss == pytest.approx(20 * math.exp(1.645 * 0.05) / 19 - 1, rel=0.02)
 
 
+def test_a_limit_that_nobody_can_be_held_to_is_named(decider: Decider) -> None:
+    """Where no candidate can be judged, the answer says what is not known, or that none is free."""
+    limit = Limit("price_per_hour", at_most=3.0)
+    unknown = decider.recommend(
+        Recommend(
+            {"batch_size": 4.0},
+            Objective((Term("latency_ms"),)),
+            (Candidate("fast"),),
+            limits=(limit,),
+        )
+    )
+    assert unknown.infeasible is not None
+    assert unknown.infeasible.why.startswith(
+        "what price_per_hour <= 3 price/h needs is known of no"
+    )
+    taken = (Candidate("fast", available=0), Candidate("old", available=0))
+    none = decider.recommend(
+        Recommend({"batch_size": 4.0}, Objective((Term("latency_ms"),)), taken)
+    )
+    assert none.infeasible is not None
+    assert none.infeasible.why == "none of the candidates is free"
+
+
 def test_the_pareto_front_leaves_out_what_is_dominated(decider: Decider) -> None:
     """Who is beaten in everything is not on the front; who is best in one thing is."""
     answer = ask(decider, pareto=("latency_ms", "power_w"))
