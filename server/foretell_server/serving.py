@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -94,7 +94,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         await parts.swap.reconcile()
         await server.start()
         # Calls are answered meanwhile.
-        imported = asyncio.ensure_future(in_thread(parts.threads.blocking, import_the_rest))
+        imported = asyncio.create_task(_import_the_rest(parts.threads.blocking))
         for work in parts.work():
             stack.push_async_callback(_cancelled, asyncio.create_task(_after(imported, work)))
         yield Serving(
@@ -120,8 +120,17 @@ def _tracer(
     return tracer
 
 
-async def _after(ready: asyncio.Future[None], work: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.wait([ready])
+async def _import_the_rest(executor: Executor) -> None:
+    try:
+        await in_thread(executor, import_the_rest)
+    except Exception:
+        # Predictions need none of it. Whoever does imports it again, and says what is wrong.
+        _log.exception("what few calls need could not be imported")
+
+
+async def _after(imported: asyncio.Task[None], work: Callable[[], Awaitable[None]]) -> None:
+    # Waited for, not awaited: the work is cancelled by itself, without what all of it waits for.
+    await asyncio.wait([imported])
     await work()
 
 
