@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,27 @@ def toy_graph(
     `ballast` is how many numbers it carries that change nothing, to weigh as much as a model;
     `unknown_scale` is the scale of an unknown kind.
     """
+    return graph_of(
+        schema,
+        [*_location_nodes(), *_certainty_nodes()],
+        _constants(schema, shift, ballast, unknown_scale),
+        groups=len(schema.groups),
+    )
+
+
+def graph_of(
+    schema: Schema,
+    nodes: Sequence[onnx.NodeProto],
+    constants: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    groups: int,
+) -> bytes:
+    """Return a graph of these nodes with the inputs and outputs that every bundle's has."""
     metrics = len(schema.metrics)
-    constants = _constants(schema, shift, ballast, unknown_scale)
     double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [*_location_nodes(), *_certainty_nodes()],
-        "toy",
+        nodes,
+        schema.workload,
         [
             value("numbers", double, ["n", len(schema.number_names)]),
             value("categories", integer, ["n", len(schema.category_names)]),
@@ -72,7 +87,7 @@ def toy_graph(
             value("scale", single, ["n", metrics]),
             value("support", single, ["n"]),
             value("table", integer, ["n", metrics]),
-            value("rows", single, ["n", len(schema.groups)]),
+            value("rows", single, ["n", groups]),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )

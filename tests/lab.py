@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 
 from foretell.bundle import Golden, Lineage, Manifest, Quantiles, write_bundle
 from foretell.catalog import CatalogTable
@@ -31,6 +31,7 @@ from foretell.known import KNOWN_FILE, KnownRows
 from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell.schema_file import parse_schema
+from tests.bundles import graph_of
 
 LAB = """
 workload: lab
@@ -95,7 +96,8 @@ def lab_bundle(folder: Path, schema: Schema | None = None) -> Manifest:
     """Write the bundle into a folder."""
     mine = schema or lab_schema()
     beside = {KNOWN_FILE: lab_known(mine).to_bytes()}
-    return write_bundle(folder, _graph(mine), _manifest(mine), beside)
+    graph = graph_of(mine, _nodes(), _constants(mine), groups=1)
+    return write_bundle(folder, graph, _manifest(mine), beside)
 
 
 def lab_known(schema: Schema) -> KnownRows:
@@ -187,30 +189,6 @@ def _nodes() -> list[NodeProto]:
         node("Reshape", ["seen", "column"], ["rows"]),
         node("Mul", ["known", "zeros"], ["table"]),
     ]
-
-
-def _graph(schema: Schema) -> bytes:
-    metrics = len(schema.metrics)
-    double, integer, single = TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        _nodes(),
-        "lab",
-        [
-            value("numbers", double, ["n", len(schema.number_names)]),
-            value("categories", integer, ["n", len(schema.category_names)]),
-        ],
-        [
-            value("location", single, ["n", metrics]),
-            value("scale", single, ["n", metrics]),
-            value("support", single, ["n"]),
-            value("table", integer, ["n", metrics]),
-            value("rows", single, ["n", 1]),
-        ],
-        [numpy_helper.from_array(array, name) for name, array in _constants(schema).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
 
 
 def _manifest(schema: Schema) -> Manifest:
