@@ -24,6 +24,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from numpy.typing import NDArray
 
+from foretell.client import Client
 from foretell.v1 import (
     common_pb2,
     model_pb2,
@@ -303,3 +304,10 @@ def server() -> Iterator[FixedServer]:
     real.start()
     yield state
     real.stop(grace=None).wait()
+
+
+@pytest.fixture
+def client(server: FixedServer) -> Iterator[Client]:
+    """A client of the fixed server."""
+    with Client(server.address) as connected:
+        yield connected
