@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from foretell.celery_settings import INGEST_QUEUE
 from foretell.logs import get_logger
 from foretell_trainer.attendance import BEAT_EVERY_S, Attendance
+from foretell_trainer.ownership import claim
 from foretell_trainer.transport import poison_key
 
 _log = get_logger(__name__)
@@ -40,6 +41,8 @@ class AttendanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery h
         conf = parent.app.conf
         client = redis.Redis.from_url(conf.broker_url, socket_timeout=5)
         self._attendance = Attendance(client, conf.foretell_worker, conf.foretell_queue)
+        if conf.foretell_queue == INGEST_QUEUE:
+            claim(client, conf.foretell_data)
         self._beat(parent)
         self._timer = parent.timer.call_repeatedly(BEAT_EVERY_S, self._beat, (parent,))
 

@@ -38,6 +38,7 @@ from foretell.settings import Settings
 from foretell_trainer.catalogs import stored_catalogs
 from foretell_trainer.extent import Extent, find_extent
 from foretell_trainer.fits import Fit, part_of
+from foretell_trainer.ownership import is_elsewhere
 from foretell_trainer.schedule import begin_count
 from foretell_trainer.snapshot import Snapshot, take_snapshot
 from foretell_trainer.store import Store
@@ -79,7 +80,8 @@ class TrainingRuns:
 
         Raises:
             Busy: another job of the workload runs.
-            Unavailable: the store or the broker cannot be reached now; the job is not over.
+            Unavailable: the store or the broker cannot be reached now, or the store is on another
+                machine, whose worker is to have the job; it is not over.
         """
         try:
             job = self._jobs.get(job_id)
@@ -89,6 +91,8 @@ class TrainingRuns:
         if job.is_final:
             _log.info("job is over already", job_id=job_id, state=job.state)
             return
+        if is_elsewhere(self._client, self._store.path):
+            raise Unavailable("the store", "it is on another machine, whose worker takes the job")
         plan = cast("dict[str, Any]", spec) if isinstance(spec, dict) else job.spec
         with turn(self._client, job.workload) as held:
             run = Run(job, plan, self._jobs, held)

@@ -57,6 +57,7 @@ def make_worker_app(settings: Settings, queue: str, name: str, parent: int, fit:
         foretell_worker=name,
         foretell_parent=parent,
         foretell_queue=queue,
+        foretell_data=settings.data,
     )
     app.steps["consumer"].add(AttendanceStep)
     resources = Resources(settings, fit)

@@ -70,9 +70,12 @@ class Place:
     ) -> None:
         self._stack.close()
 
-    def workers(self, *queues: str, program: str = FIT_AT_WILL) -> WorkerProcesses:
-        """Start workers that stop with the test."""
-        return self._stack.enter_context(WorkerProcesses(self.settings, queues, program))
+    def workers(
+        self, *queues: str, program: str = FIT_AT_WILL, data: Path | None = None
+    ) -> WorkerProcesses:
+        """Start workers that stop with the test, with another data folder if one is given."""
+        settings = self.settings.model_copy(update={"data": data or self.settings.data})
+        return self._stack.enter_context(WorkerProcesses(settings, queues, program))
 
     def observation(self, name: str, **changes: object) -> dict[str, Any]:
         """Return an observation of the workload in its JSON form."""

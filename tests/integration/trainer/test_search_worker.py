@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import psutil
@@ -32,10 +33,15 @@ pytestmark = pytest.mark.process
 
 
 def prepared(settings: Settings, family: str) -> tuple[Snapshot, Ground]:
-    """Return a snapshot where workers can read it, and the ground that it makes."""
+    """Return a snapshot where workers can read it, and the ground that it makes.
+
+    Like rows of which some are held out, it goes by the name of something larger.
+    """
     snapshot = workload(80).snapshot(settings.data / "searches")
     columns = read_snapshot(snapshot, schema())
-    return snapshot, Ground.of(schema(), columns, (), replace(QUICK, family=family))
+    return replace(snapshot, sha256="0" * 64), Ground.of(
+        schema(), columns, (), replace(QUICK, family=family)
+    )
 
 
 def answers(others: Crew, count: int) -> dict[int, Result]:
@@ -50,13 +56,15 @@ def answers(others: Crew, count: int) -> dict[int, Result]:
     return found
 
 
-def test_a_killed_worker_costs_its_trial_and_no_more(place: Place) -> None:
-    """Its trial is run again by the next worker; results are those of a trial run here."""
-    running = place.workers(TRAIN_QUEUE)
+def test_a_killed_worker_costs_its_trial_and_no_more(place: Place, tmp_path: Path) -> None:
+    """Its trial is run again by the next worker; results are those of a trial run here, also of a
+    worker that does not see the snapshot's file."""
+    running = place.workers(TRAIN_QUEUE, data=tmp_path / "other machine")
     snapshot, ground = prepared(place.settings, "lightgbm")
     slow = {"learning_rate": 0.01, "leaves": 8.0}
     told = (place.client, place.app, schema(), snapshot, (), ground)
     with crew(*told, is_worker=False) as others:
+        snapshot.path.unlink()
         assert others.free() == 1
         others.send(100, slow, Bar())
         others.send(101, {}, Bar())

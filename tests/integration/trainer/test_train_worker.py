@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import TRAIN_TASK
 from foretell.jobs import JobStore
 from foretell.settings import Settings
+from foretell_trainer.ownership import claim
 from foretell_trainer.schedule import count_new
 from tests.integration.trainer.conftest import Place, eventually
 
@@ -118,6 +120,17 @@ def test_one_job_of_a_workload_at_a_time(standing: Place, standing_settings: Set
         other.go.touch()
         assert {standing.finished(job).state for job in (*same, beside)} == {"SUCCEEDED"}
         assert (len(standing.begins()), len(other.begins())) == (2, 1)
+
+
+def test_a_job_waits_for_a_worker_that_sees_the_store(place: Place, tmp_path: Path) -> None:
+    """A worker on another machine, without the store, leaves the job to one that has it."""
+    place.fill()
+    claim(place.client, place.settings.data)
+    place.workers("train", data=tmp_path / "other machine")
+    job = place.submit()
+    place.workers("train")
+    place.go.touch()
+    assert place.finished(job).state == "SUCCEEDED"
 
 
 def test_a_job_that_is_over_is_not_run_again(standing: Place) -> None:

@@ -2,7 +2,8 @@
 
 All of it is JSON in the broker. A search describes its ground once, under a key that is gone when
 the search is over; each trial is one Celery message, delivered again if its worker dies; results
-come back through a list. The study itself stays with whoever searches.
+come back through a list. The study itself stays with whoever searches. Workers on other machines,
+which do not see the snapshot's file, find it in the broker as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import redis
 from celery import Celery
@@ -36,6 +38,8 @@ _ATTEMPTS = 2
 """How often a trial is begun whose worker dies; then its settings are taken to be to blame."""
 _KEPT_S = 3600
 _ASKED_EVERY_S = 0.5
+CARRIED_MOST = 64 * 2**20
+"""Bytes of a snapshot that the broker carries; a larger one is for workers that see its file."""
 
 _CATALOGS = TypeAdapter(list[CatalogTable])
 
@@ -59,7 +63,8 @@ class Crew:
 
     def send(self, number: int, tuned: Tuned, bar: Bar) -> None:
         """Put a trial into the queue."""
-        self._client.expire(_key(self._search), _KEPT_S)
+        for key in (_key(self._search), _snapshot_key(self._search)):
+            self._client.expire(key, _KEPT_S)
         kwargs = {
             "search": self._search,
             "number": number,
@@ -105,24 +110,33 @@ def crew(
 ) -> Iterator[Crew]:
     """Describe a search to the workers, until it is over.
 
-    They read the snapshot by its path, so it has to be where they see it. `is_worker` says
-    whether who searches is one of them, and busy with that.
+    They read the snapshot by its path, or, where they do not see it, from the broker, if it is
+    not larger than `CARRIED_MOST`. `is_worker` says whether who searches is one of them, and busy
+    with that.
     """
     search = secrets.token_hex(8)
     told = {
         "schema": schema.model_dump(mode="json"),
-        "snapshot": {**asdict(snapshot), "path": str(snapshot.path)},
+        # Of the file: rows that are held out are not in it, and it goes by the name of the whole.
+        "snapshot": {
+            **asdict(snapshot),
+            "path": str(snapshot.path),
+            "sha256": file_sha256(snapshot.path),
+        },
         "catalogs": _CATALOGS.dump_python(list(catalogs), mode="json"),
         "settings": asdict(ground.settings),
         "fingerprint": ground.fingerprint,
     }
+    if snapshot.path.stat().st_size <= CARRIED_MOST:
+        client.set(_snapshot_key(search), snapshot.path.read_bytes(), ex=_KEPT_S)
     client.set(_key(search), json.dumps(told, default=_plain), ex=_KEPT_S)
     try:
         yield Crew(client, app, search, counted=int(is_worker))
     finally:
         # A broker that is gone has no searches either.
         with suppress(redis.RedisError):
-            client.delete(_key(search), _results_key(search), _attempts_key(search))
+            keys = (_key, _snapshot_key, _results_key, _attempts_key)
+            client.delete(*(key(search) for key in keys))
 
 
 class Trials:
@@ -165,8 +179,24 @@ class Trials:
 
     def _ground_of(self, search: str, told: Mapping[str, Any]) -> Ground:
         if self._ground is None or self._ground[0] != search:
-            self._ground = (search, _described(told))
+            with self._snapshot(search, **told["snapshot"]) as path:
+                self._ground = (search, _described(told, path))
         return self._ground[1]
+
+    @contextmanager
+    def _snapshot(self, search: str, path: str, sha256: str, **_more: Any) -> Iterator[Path]:  # noqa: ANN401
+        """Yield where the snapshot is: its own file, or a copy of what the broker carries."""
+        own = Path(path)
+        if own.exists() and file_sha256(own) == sha256:
+            yield own
+            return
+        carried = cast("bytes | None", self._client.get(_snapshot_key(search)))
+        if carried is None:
+            raise ValueError(f"{path} is not here as the search has it, and too large to be sent")
+        with TemporaryDirectory(prefix="foretell-") as folder:
+            copy = Path(folder) / own.name
+            copy.write_bytes(carried)
+            yield copy
 
     def _is_over(self, search: str) -> Callable[[], bool]:
         asked_at = 0.0
@@ -183,12 +213,9 @@ class Trials:
         return is_over
 
 
-def _described(told: Mapping[str, Any]) -> Ground:
-    """Prepare the ground that a search told of; ValueError when the data is not what it saw."""
+def _described(told: Mapping[str, Any], path: Path) -> Ground:
+    """Prepare the ground that a search told of; ValueError when it comes out otherwise here."""
     schema = Schema.model_validate(told["schema"])
-    path = Path(told["snapshot"]["path"])
-    if file_sha256(path) != told["snapshot"]["sha256"]:
-        raise ValueError(f"{path} is not the snapshot that the search began with")
     catalogs = _CATALOGS.validate_python(told["catalogs"])
     ground = Ground.of(
         schema, read_snapshot(path, schema), catalogs, FitSettings(**told["settings"])
@@ -206,6 +233,10 @@ def _plain(value: object) -> str:
 
 def _key(search: str) -> str:
     return f"foretell:search:{search}"
+
+
+def _snapshot_key(search: str) -> str:
+    return f"foretell:search:{search}:snapshot"
 
 
 def _results_key(search: str) -> str:
