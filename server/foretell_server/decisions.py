@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from grpc.aio import ServicerContext
 
 from foretell.decide import Bounds, Decider, MatrixPlan
+from foretell.message_fields import IN_MESSAGES, named_as
 from foretell.predictor import Predictor
 from foretell.v1 import common_pb2, decision_pb2, prediction_pb2
 from foretell_server.answers import read_answers
@@ -82,9 +83,10 @@ class DecisionService:
             found = decider.recommend(decision_question.recommend(request))
             return decision_answer.recommendation(found)
 
-        if len(request.candidates) <= CANDIDATES_ON_THE_LOOP and not request.all_known:
-            return answer()
-        return await self._in_thread(answer)
+        with named_as(IN_MESSAGES):
+            if len(request.candidates) <= CANDIDATES_ON_THE_LOOP and not request.all_known:
+                return answer()
+            return await self._in_thread(answer)
 
     async def PredictMatrix(
         self, request: decision_pb2.PredictMatrixRequest, context: ServicerContext
@@ -113,9 +115,10 @@ class DecisionService:
     ) -> decision_pb2.PredictCurveResponse:
         """Forecast an item along one feature."""
         decider = self._decider(await self._bundle(request))
-        return await self._in_thread(
-            lambda: decision_answer.curve(decider.curve(decision_question.curve(request)))
-        )
+        with named_as(IN_MESSAGES):
+            return await self._in_thread(
+                lambda: decision_answer.curve(decider.curve(decision_question.curve(request)))
+            )
 
     async def WhatIf(
         self, request: decision_pb2.WhatIfRequest, context: ServicerContext
@@ -131,9 +134,10 @@ class DecisionService:
     ) -> decision_pb2.PlaceBatchResponse:
         """Place many items on nodes."""
         decider = self._decider(await self._bundle(request))
-        return await self._in_thread(
-            lambda: decision_answer.placement(decider.place(decision_question.place(request)))
-        )
+        with named_as(IN_MESSAGES):
+            return await self._in_thread(
+                lambda: decision_answer.placement(decider.place(decision_question.place(request)))
+            )
 
     async def ShareDevice(
         self, request: decision_pb2.ShareDeviceRequest, context: ServicerContext

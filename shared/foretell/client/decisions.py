@@ -39,6 +39,7 @@ from foretell.decide.questions import Item, Matrix, Node
 from foretell.decide.results import Recommendation
 from foretell.decide.sharing.results import Sharing
 from foretell.decide.what_if import Comparison
+from foretell.message_fields import IN_QUESTIONS, named_as
 from foretell.v1 import decision_pb2
 
 
@@ -68,7 +69,8 @@ class Decisions:
         question = recommend_question(features, objective, ask)
         request = recommend_request(workload, question, bundle_version)
         method = self._stubs.decision.RecommendHardware
-        return decision_answers.recommendation(self._call(method, request, timeout))
+        with named_as(IN_QUESTIONS):
+            return decision_answers.recommendation(self._call(method, request, timeout))
 
     def matrix(
         self,
@@ -103,7 +105,8 @@ class Decisions:
         question = curve_question(features, feature, ask)
         request = curve_request(workload, question, bundle_version)
         method = self._stubs.decision.PredictCurve
-        return decision_answers.curve(self._call(method, request, timeout))
+        with named_as(IN_QUESTIONS):
+            return decision_answers.curve(self._call(method, request, timeout))
 
     def what_if(
         self,
@@ -136,7 +139,8 @@ class Decisions:
         request = place_request(workload, question, bundle_version)
         method = self._stubs.decision.PlaceBatch
         seconds = place_seconds(question.seconds, timeout, self._connection)
-        return decision_answers.placement(self._call(method, request, seconds))
+        with named_as(IN_QUESTIONS):
+            return decision_answers.placement(self._call(method, request, seconds))
 
     def share(
         self,
@@ -180,7 +184,8 @@ class AsyncDecisions:
         """Rank candidates for one item of work; see `Client.recommend`."""
         question = recommend_question(features, objective, ask)
         request = recommend_request(workload, question, bundle_version)
-        response = await self._call(self._decisions.RecommendHardware, request, timeout)
+        with named_as(IN_QUESTIONS):
+            response = await self._call(self._decisions.RecommendHardware, request, timeout)
         return decision_answers.recommendation(response)
 
     async def matrix(
@@ -216,7 +221,8 @@ class AsyncDecisions:
         """Forecast an item along one number feature; see `Client.curve`."""
         question = curve_question(features, feature, ask)
         request = curve_request(workload, question, bundle_version)
-        response = await self._call(self._decisions.PredictCurve, request, timeout)
+        with named_as(IN_QUESTIONS):
+            response = await self._call(self._decisions.PredictCurve, request, timeout)
         return decision_answers.curve(response)
 
     async def what_if(
@@ -249,7 +255,8 @@ class AsyncDecisions:
         question = place_question(items, nodes, ask)
         request = place_request(workload, question, bundle_version)
         seconds = place_seconds(question.seconds, timeout, self._connection)
-        response = await self._call(self._decisions.PlaceBatch, request, seconds)
+        with named_as(IN_QUESTIONS):
+            response = await self._call(self._decisions.PlaceBatch, request, seconds)
         return decision_answers.placement(response)
 
     async def share(

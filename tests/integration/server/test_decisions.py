@@ -334,6 +334,27 @@ BAD: dict[str, tuple[str, Message, str]] = {
         ),
         "limits[0]",
     ),
+    "a front of one": (
+        "RecommendHardware",
+        decision_pb2.RecommendHardwareRequest(workload="lab", pareto_quantities=["latency_ms"]),
+        "pareto_quantities",
+    ),
+    "a sweep backwards": (
+        "PredictCurve",
+        decision_pb2.PredictCurveRequest(
+            workload="lab", feature="batch_size", start_value=9, stop_value=1
+        ),
+        "start_value",
+    ),
+    "a node without slots": (
+        "PlaceBatch",
+        decision_pb2.PlaceBatchRequest(
+            workload="lab",
+            items=[decision_pb2.BatchItem(name="a")],
+            nodes=[decision_pb2.BatchNode(name="fast", slot_count=0)],
+        ),
+        "nodes[0].slot_count",
+    ),
     "no axes": ("PredictMatrix", decision_pb2.PredictMatrixRequest(workload="lab"), "axes"),
     "an encoding that is none": (
         "PredictMatrix",
@@ -365,6 +386,17 @@ BAD: dict[str, tuple[str, Message, str]] = {
         "feature",
     ),
 }
+
+
+def test_the_python_clients_name_fields_as_their_arguments(client: Client) -> None:
+    """Where a message spells a field out, whoever calls Python hears the name that was passed."""
+    with pytest.raises(InvalidInput) as refused:
+        client.recommend("lab", BATCH, "latency_ms", candidates=["fast"], pareto=["latency_ms"])
+    assert [violation.field for violation in refused.value.violations] == ["pareto"]
+    nodes = [Node("n", "fast", slots=0)]
+    with pytest.raises(InvalidInput) as refused:
+        client.place("lab", [Item("a", BATCH)], nodes, seconds=90.0)
+    assert {v.field for v in refused.value.violations} == {"nodes[0].slots", "seconds"}
 
 
 @pytest.mark.parametrize("name", BAD)
