@@ -42,9 +42,8 @@ class Deciders:
     A decider holds its bundle, so that they are few: or no bundle that was ever asked would go.
     """
 
-    def __init__(self, bounds: Bounds, executor: Executor | None = None) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._executor = executor
         self._known: OrderedDict[tuple[str, str], Decider] = OrderedDict()
 
     def of(self, predictor: Predictor) -> Decider:
@@ -52,7 +51,7 @@ class Deciders:
         key = (predictor.schema.workload, predictor.version)
         found = self._known.get(key)
         if found is None or found.predictor is not predictor:
-            found = self._known[key] = Decider(predictor, self._bounds, self._executor)
+            found = self._known[key] = Decider(predictor, self._bounds)
         self._known.move_to_end(key)
         while len(self._known) > MOST_DECIDERS:
             self._known.popitem(last=False)
@@ -71,7 +70,7 @@ class DecisionService:
         self._shelf = shelf
         self._swap = swap
         self._executor = executor
-        self._deciders = Deciders(bounds, executor)
+        self._deciders = Deciders(bounds)
 
     async def RecommendHardware(
         self, request: decision_pb2.RecommendHardwareRequest, context: ServicerContext

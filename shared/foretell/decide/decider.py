@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,23 +37,18 @@ from foretell.decide.questions import (
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
 from foretell.decide.risk import Loss, resolve_objective
-from foretell.decide.rows import Rows, encode_rows, join_predictions
+from foretell.decide.rows import Rows, encode_rows
 from foretell.decide.sharing.results import Sharing
 from foretell.decide.sharing.share import share
 from foretell.decide.what_if import Comparison, check_what_if, compare
-from foretell.encoding import Encoded
 from foretell.errors import InvalidInput
 from foretell.forecast import Floats
 from foretell.parsing import Value
-from foretell.predictor import Prediction, Predictor
+from foretell.predictor import Predictor
 
 ERROR_CORRELATION = 0.5
 """How much of their error two configurations of one item share. Measured: the normal scores of
 held-out models' throughput on two accelerators correlate by 0.5 (`benchmarks/decisions`)."""
-
-
-FEWEST_FOR_A_HELPER = 16
-"""The graph runs without Python's lock: halves of at least so many rows run side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +64,8 @@ class Bounds:
 class Decider:
     """Takes decisions with one bundle. Immutable after construction; shared by threads."""
 
-    def __init__(
-        self, predictor: Predictor, bounds: Bounds = Bounds(), helpers: Executor | None = None
-    ) -> None:
+    def __init__(self, predictor: Predictor, bounds: Bounds = Bounds()) -> None:
         self.predictor = predictor
-        self._helpers = helpers
         self.bounds = bounds
         self._strata = Strata(predictor.schema)
         self._book = FactBook(predictor)
@@ -198,7 +189,7 @@ class Decider:
     ) -> Rows:
         """Return configurations, encoded and forecast together."""
         encoded = encode_rows(self.predictor.encoder, common, own, fields)
-        prediction = self._forecast(encoded)
+        prediction = self.predictor.forecast(encoded)
         outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION, outermost)
         book = self._book
 
@@ -206,21 +197,6 @@ class Decider:
             return [book.facts({**common, **features}) for features in own]
 
         return Rows(prediction, outcomes, quantities, facts, prices, self._estimator)
-
-    def _forecast(self, encoded: Encoded) -> Prediction:
-        """Return the forecasts of rows, half of them by a helper if it is free at once."""
-        half = len(encoded) // 2
-        if self._helpers is None or half < FEWEST_FOR_A_HELPER:
-            return self.predictor.forecast(encoded)
-        ours, theirs = _part(encoded, slice(half)), _part(encoded, slice(half, None))
-        helping = self._helpers.submit(self.predictor.forecast, theirs)
-        first = self.predictor.forecast(ours)
-        second = self.predictor.forecast(theirs) if helping.cancel() else helping.result()
-        return join_predictions(first, second)
-
-
-def _part(encoded: Encoded, rows: slice) -> Encoded:
-    return Encoded(encoded.numbers[rows], encoded.categories[rows], encoded.unknown[rows])
 
 
 def _outermost(loss: Loss | None, bounds: Sequence[Bound]) -> float:

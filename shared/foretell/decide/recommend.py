@@ -248,11 +248,16 @@ class Ranking:
         return Infeasible(binding, kept, name, nearest, miss, why)
 
     def _why_unjudged(self) -> str:
-        """Return why no candidate could be held to the limits."""
-        if set(self._reasons) == {"unavailable"}:
-            return "none of the candidates is free"
+        """Return why no candidate could be held to the limits, or there are none."""
         lacking = [str(b) for b, k in self._pairs() if k.unknown.any()] or [self._loss.name]
-        return f"what {'; '.join(lacking)} needs is known of no candidate that is free"
+        said = {
+            "unavailable": "not free",
+            "unknown": f"without what is needed for {'; '.join(lacking)}",
+            "evidence": "with too little evidence",
+        }
+        counts = {text: self._reasons.count(reason) for reason, text in said.items()}
+        told = ", ".join(f"{count} {text}" for text, count in counts.items() if count)
+        return f"no candidate could be judged: {told}"
 
     def _pairs(self) -> list[tuple[Bound, Keeping]]:
         return list(zip(self._bounds, self._judged.keeping, strict=True))

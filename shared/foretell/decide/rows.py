@@ -16,7 +16,7 @@ from foretell.decide.results import Estimate
 from foretell.decide.units import SECONDS_PER_HOUR
 from foretell.encoding import Encoded, Encoder
 from foretell.errors import InvalidInput, Violation
-from foretell.forecast import Floats, Forecasts
+from foretell.forecast import Floats
 from foretell.parsing import Value
 from foretell.predictor import Prediction
 
@@ -111,27 +111,6 @@ class Rows:
             return unknown
         found = self.quantities.find(quantity)
         return unknown if found is None else np.asarray(self.values(found).mean(axis=1))
-
-
-def join_predictions(first: Prediction, second: Prediction) -> Prediction:
-    """Return the forecasts of consecutive rows by one bundle as one."""
-    a, b = first.forecasts, second.forecasts
-    forecasts = Forecasts(
-        a.metric_names,
-        a.log,
-        np.concatenate([a.location, b.location]),
-        np.concatenate([a.scale, b.scale]),
-        np.concatenate([a.table, b.table]),
-        a.tables,
-        np.concatenate([a.support, b.support]),
-    )
-    return Prediction(
-        forecasts,
-        forecasts.support,
-        first.tier + second.tier,
-        np.concatenate([first.rows, second.rows]),
-        first.unknown + second.unknown,
-    )
 
 
 def encode_rows(

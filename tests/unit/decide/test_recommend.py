@@ -187,7 +187,7 @@ def test_without_a_feasible_candidate_the_nearest_is_named(decider: Decider) -> 
 
 
 def test_a_limit_that_nobody_can_be_held_to_is_named(decider: Decider) -> None:
-    """Where no candidate can be judged, the answer says what is not known, or that none is free."""
+    """Where no candidate can be judged, the answer says what is missing, and of how many."""
     limit = Limit("price_per_hour", at_most=3.0)
     unknown = decider.recommend(
         Recommend(
@@ -198,15 +198,14 @@ def test_a_limit_that_nobody_can_be_held_to_is_named(decider: Decider) -> None:
         )
     )
     assert unknown.infeasible is not None
-    assert unknown.infeasible.why.startswith(
-        "what price_per_hour <= 3 price/h needs is known of no"
-    )
+    said = "no candidate could be judged: 1 without what is needed for price_per_hour <= 3 price/h"
+    assert unknown.infeasible.why == said
     taken = (Candidate("fast", available=0), Candidate("old", available=0))
     none = decider.recommend(
         Recommend({"batch_size": 4.0}, Objective((Term("latency_ms"),)), taken)
     )
     assert none.infeasible is not None
-    assert none.infeasible.why == "none of the candidates is free"
+    assert none.infeasible.why == "no candidate could be judged: 2 not free"
 
 
 def test_the_pareto_front_leaves_out_what_is_dominated(decider: Decider) -> None:
