@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +12,7 @@ import pytest
 
 from foretell.cli.failures import failure_of
 from foretell.registry import FolderRegistry
+from tests.disks import full_disk
 from tests.integration.cli.conftest import Trained, foretell
 
 pytestmark = pytest.mark.process
@@ -208,17 +206,6 @@ def test_a_table_without_rows_is_said(trained: Trained, tmp_path: Path) -> None:
     )
     assert (ran.code, ran.err) == (1, "error: there are no rows in header.csv\n")
     assert not (tmp_path / "out.csv").exists()
-
-
-@contextmanager
-def full_disk(bytes_left: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes: the nearest to a full disk that a test can have."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_is_said_with_the_file(trained: Trained, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from foretell_trainer import migrations
 from foretell_trainer.appending import Appended
 from foretell_trainer.batches import Batch, BatchBuilder, RejectedRow
 from foretell_trainer.store import Store
+from tests.disks import full_disk
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -120,6 +121,17 @@ def test_an_append_that_fails_leaves_nothing(store: Store) -> None:
         store.append(broken)
     assert counts(store) == (0, 0, 0)
     assert store.append(good).stored == 2
+
+
+def test_a_full_disk_stores_nothing_of_a_batch_and_harms_nothing(store: Store) -> None:
+    """An append that the disk has no room for fails whole; with room it goes in, once."""
+    store.append(batch("first"))
+    large = batch(*(f"{number} {'x' * 200}" for number in range(5000)))
+    with full_disk(store.path.stat().st_size + 10_000), pytest.raises(duckdb.Error, match="large"):
+        store.append(large)
+    assert counts(store)[0] == 1
+    assert store.append(large) == Appended(stored=5000, duplicates=0)
+    assert store.append(large) == Appended(stored=0, duplicates=5000)
 
 
 def test_a_stranger_is_waited_for_and_then_named(store: Store) -> None:
