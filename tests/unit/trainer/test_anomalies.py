@@ -11,12 +11,14 @@ import pytest
 
 from foretell.anomalies import Decision
 from foretell.schema import Feature, Link, Metric, Schema
+from foretell.schema_file import load_schema
 from foretell_trainer.anomalies.identities import Identities
 from foretell_trainer.anomalies.ledger import decide, flag, list_anomalies
 from foretell_trainer.ingest import ingest_file, ingest_messages
 from foretell_trainer.snapshot import snapshot_from_files, take_snapshot
 from foretell_trainer.store import Store
 
+ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -115,6 +117,20 @@ def test_a_file_with_broken_rows_is_trained_on_without_them(speed: Schema, tmp_p
     file.write_text("\n".join(lines) + "\n")
     snapshot, report = snapshot_from_files(speed, [file], tmp_path / "snapshots")
     assert (report.stored, report.flagged, snapshot.rows) == (7, 3, 4)
+
+
+def test_published_rows_that_break_their_identity_are_flagged(tmp_path: Path) -> None:
+    """Of four rows that LLM-Inference-Bench reports, the three whose rate leaves out the batch are
+    kept out, by the schema that the benchmarks use."""
+    llm = load_schema(ROOT / "benchmarks" / "schemas" / "llm_models.yaml")
+    lines = ["model,hardware,framework,devices,tokens,batch_size,latency_s,throughput_tok_s"]
+    run = "meta-llama/Llama-2-7b-hf,Nvidia A100 GPU,llama.cpp,1,128"
+    lines += [f"{run},1,4.344691,58.922482", f"{run},16,2.330946,109.826672"]
+    lines += [f"{run},32,2.267283,112.910457", f"{run},64,2.236775,114.450477"]
+    file = tmp_path / "runs.csv"
+    file.write_text("\n".join(lines) + "\n")
+    snapshot, report = snapshot_from_files(llm, [file], tmp_path / "snapshots")
+    assert (report.stored, report.flagged, snapshot.rows) == (4, 3, 1)
 
 
 def test_observations_are_flagged_later_as_well(
