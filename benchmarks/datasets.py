@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from foretell.catalog import CatalogTable
 from foretell.parsing import Value
+from foretell.reading import derivation
 from foretell.schema import Schema
 from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
@@ -101,7 +102,11 @@ class Loaded:
         return len(self.columns)
 
     def labels(self, name: str) -> NDArray[np.object_]:
-        """Return a category of every row, [n]; facts are looked up in their catalog."""
+        """Return a category of every row, [n], also one that is a fact or derived."""
+        for feature in self.schema.features:
+            if feature.name == name and feature.derive is not None:
+                read, source = derivation(feature.derive), self.labels(feature.derive.source)
+                return np.array([str(read(text)) for text in source], dtype=object)
         sent = self.columns.features.get(name)
         for catalog, table in zip(self.schema.catalogs, self.catalogs, strict=True):
             if any(fact.name == name for fact in catalog.facts):

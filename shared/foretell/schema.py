@@ -25,6 +25,7 @@ Scale = Literal["linear", "log"]
 Format = Literal["plain", "quantity", "dimensions"]
 Direction = Literal["lower", "higher"]
 Trend = Literal["increasing", "decreasing"]
+Amount = Literal["plain", "log1p"]
 
 QUANTITY_UNITS = ("B", "KB", "MB", "GB", "TB")
 
@@ -36,6 +37,7 @@ _ONLY_NUMBERS: dict[str, object] = {
     "extrapolate": False,
     "saturates": False,
     "monotone": {},
+    "amount": None,
 }
 
 _Problem = tuple[tuple[str | int, ...], str]
@@ -103,6 +105,9 @@ class Feature(_Value):
     """Whether its effect levels off."""
     monotone: dict[str, Trend] = Field(default_factory=dict)
     """By metric: whether the metric can only rise, or only fall, as this number rises."""
+    amount: Amount | None = None
+    """Set for an amount of work, such as operations of one kind, if what amounts cost adds up;
+    `log1p` where the data holds log(1 + amount)."""
 
     @property
     def source_column(self) -> str:
@@ -143,6 +148,10 @@ class Feature(_Value):
             problems.append((("derive",), f"is for categories, and {self.name!r} is a {self.kind}"))
         if self.derive is not None and self.required:
             problems.append((("required",), f"{self.name!r} is derived, so nobody can send it"))
+        if self.amount == "plain" and self.scale != "log":
+            problems.append((("amount",), f"'plain' needs scale: log, and {self.name!r} has none"))
+        if self.amount == "log1p" and self.scale == "log":
+            problems.append((("amount",), f"'log1p' is in logs; {self.name!r} needs scale: linear"))
         if self.format == "quantity" and self.target_unit not in QUANTITY_UNITS:
             allowed = ", ".join(QUANTITY_UNITS)
             problems.append(

@@ -38,6 +38,9 @@ def feature(**fields: object) -> dict[str, Any]:
         (feature(minimum=2, maximum=1), "features.2.maximum: 1 is below the minimum, 2"),
         (feature(scale="log", minimum=-1), "features.2.minimum: -1 is below 0"),
         (feature(kind="flag", format="quantity"), "features.2.format: is for numbers"),
+        (feature(kind="flag", amount="plain"), "features.2.amount: is for numbers"),
+        (feature(amount="plain"), "features.2.amount: 'plain' needs scale: log"),
+        (feature(scale="log", amount="log1p"), "features.2.amount: 'log1p' is in logs"),
         (
             feature(format="quantity", unit="litre"),
             "features.2.unit: 'litre' is not a unit of quantity; one of B, KB",

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from foretell.errors import Cancelled
+from foretell_trainer.engine.costs import Costs
 from foretell_trainer.engine.folds import turns
 from foretell_trainer.engine.inputs import Floats, Inputs, Integers
 from foretell_trainer.engine.linear import (
@@ -67,8 +68,13 @@ class Parts:
         return np.asarray(np.maximum(np.exp(self.sign * work - both), _LEAST_SHARE))
 
     def restrained(self, restraint: Restraint) -> Parts:
-        """Return the same with a floor in which some things have no part."""
-        return replace(self, floor=replace(self.floor, restraint=restraint), start=None)
+        """Return the same with a floor in which some more things have no part."""
+        before = self.floor.restraint or Restraint((), ())
+        both = Restraint(
+            tuple({*before.categories, *restraint.categories}),
+            tuple({*before.numbers, *restraint.numbers}),
+        )
+        return replace(self, floor=replace(self.floor, restraint=both), start=None)
 
 
 @dataclass(frozen=True)
@@ -91,10 +97,16 @@ def parts_for(layout: Layout, sign: int) -> Parts:
 
 
 def choose_parts(
-    inputs: Inputs, target: Floats, layout: Layout, seed: int, should_stop: Callable[[], bool]
+    inputs: Inputs,
+    target: Floats,
+    layout: Layout,
+    seed: int,
+    should_stop: Callable[[], bool],
+    costs: Costs | None = None,
 ) -> tuple[Parts | None, float]:
     """Return the parts that predict held-out rows much better than one base does, or None.
 
+    Beside costs, one base says what is left of them; of two, work is beside costs without floors.
     Also returned is the error of what is chosen. Raises Cancelled.
     """
     tried = turns(len(target), _TRIED_ROWS, seed)
@@ -102,14 +114,23 @@ def choose_parts(
     def error(predict: _Predict) -> float:
         return _error(predict, inputs, target, tried)
 
-    alone = error(lambda kept, known, held: fit_linear(kept, known, layout).predict(held))
+    def single(kept: Inputs, known: Floats, held: Inputs) -> Floats:
+        if costs is None:
+            return fit_linear(kept, known, layout).predict(held)
+        base = fit_linear(kept, known - costs.predict(kept), layout)
+        return costs.predict(held) + base.predict(held)
+
+    alone = error(single)
     best: tuple[Parts | None, float] = None, alone
     for sign in (FLOOR, CEILING):
         parts = parts_for(layout, sign)
 
         def combined(kept: Inputs, known: Floats, held: Inputs, parts: Parts = parts) -> Floats:
-            fitted = fit_parts(kept, known, parts, should_stop)
-            return parts.combine(fitted.work.predict(held), fitted.floor.predict(held))
+            before = None if costs is None else costs.work(kept)
+            fitted = fit_parts(kept, known, parts, should_stop, before)
+            work = fitted.work.predict(held)
+            work = work if costs is None else work + costs.work(held)
+            return parts.combine(work, fitted.floor.predict(held))
 
         found = error(combined)
         if found < min(best[1], _GAIN * alone):
@@ -128,17 +149,22 @@ def _error(
 
 
 def fit_parts(
-    inputs: Inputs, target: Floats, parts: Parts, should_stop: Callable[[], bool]
+    inputs: Inputs,
+    target: Floats,
+    parts: Parts,
+    should_stop: Callable[[], bool],
+    before: Floats | None = None,
 ) -> TwoParts:
     """Fit both parts to the target [n] at once. Raises Cancelled.
 
-    Gauss-Newton steps, damped, on Huber's loss.
+    Gauss-Newton steps, damped, on Huber's loss. `before` [n] is what the work is added to.
     """
     centre = float(np.median(target))
     turned = parts.sign * (target - centre)
     work, floor = columns_of_base(inputs, parts.work), columns_of_base(inputs, parts.floor)
     used = work.used(), floor.used()
-    search = _Search(work.take(used[0]), floor.take(used[1]), turned)
+    offset = np.zeros(len(target)) if before is None else parts.sign * before
+    search = _Search(work.take(used[0]), floor.take(used[1]), turned, offset)
     if parts.start is None:
         begin, steps = search.first(), _MOST_STEPS
     else:
@@ -161,6 +187,8 @@ class _Search:
     work: Columns
     floor: Columns
     target: Floats
+    offset: Floats
+    """[n]: what the work is added to."""
 
     def first(self) -> Floats:
         """Return weights to begin with: the best single base, and a constant below it."""
@@ -168,7 +196,7 @@ class _Search:
         weights = np.zeros(count + len(self.floor.penalties))
         gram = self.work.gram(np.ones(len(self.target)))
         gram[np.diag_indices_from(gram)] += self.work.penalties
-        right = self.work.transposed_times(self.target)
+        right = self.work.transposed_times(self.target - self.offset)
         weights[:count] = scipy.linalg.solve(gram, right, assume_a="pos")
         weights[count] = np.quantile(self.target, _LOWEST_SHARE) - _START_BELOW
         return weights
@@ -196,7 +224,8 @@ class _Search:
 
     def _parts(self, weights: Floats) -> tuple[Floats, Floats]:
         count = len(self.work.penalties)
-        return self.work.times(weights[:count]), self.floor.times(weights[count:])
+        work = self.offset + self.work.times(weights[:count])
+        return work, self.floor.times(weights[count:])
 
     @property
     def _penalties(self) -> Floats:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from foretell_trainer.engine.costs import Costs
 from foretell_trainer.engine.inputs import Floats
 from foretell_trainer.engine.interaction import Interaction
 from foretell_trainer.engine.linear import Layout, LinearModel
@@ -35,6 +36,7 @@ def widened(location: Location, training: TrainingSet) -> Location:
         interaction=None if own is None else _interaction(own, sizes),
         parts=parts,
         floor=None if floor is None else _base(floor, sizes),
+        costs=None if location.costs is None else _costs(location.costs, sizes),
     )
 
 
@@ -77,7 +79,15 @@ def _interaction(own: Interaction, sizes: tuple[int, ...]) -> Interaction:
     )
 
 
-def _longer(table: Floats, size: int, other: float = 0.0) -> Floats:
+def _costs(costs: Costs, sizes: tuple[int, ...]) -> Costs:
+    kind = costs.kind
+    if kind is not None and costs.amounts.kind is not None:
+        kind = _longer(kind, sizes[costs.amounts.kind], kind[0])
+    where = _longer(costs.where, sizes[costs.amounts.where], costs.where[0])
+    return replace(costs, amounts=replace(costs.amounts, sizes=sizes), where=where, kind=kind)
+
+
+def _longer(table: Floats, size: int, other: float | Floats = 0.0) -> Floats:
     """Return a table of [size + 1] values, or rows, that begins with another's."""
-    more = np.full((size + 1 - len(table), *table.shape[1:]), other)
+    more = np.zeros((size + 1 - len(table), *table.shape[1:])) + other
     return np.concatenate([table, more])

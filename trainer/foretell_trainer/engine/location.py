@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foretell.errors import Cancelled
+from foretell_trainer.engine.costs import Amounts, Costs, fit_costs
 from foretell_trainer.engine.floors import Parts, fit_parts
 from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.interaction import Interaction, fit_interaction
@@ -41,6 +42,8 @@ class Location:
     parts: Parts | None = None
     floor: LinearModel | None = None
     """The second part of the base, where it has two."""
+    costs: Costs | None = None
+    """What work costs, beside which base and interaction say the rest."""
     trees: Trees | None = None
 
     def untreed(self, inputs: Inputs) -> Floats:
@@ -64,7 +67,7 @@ class Location:
 
     def bend(self, inputs: Inputs) -> Bend:
         """Return how what is added to the base of these rows changes their location."""
-        base = self.base.predict(inputs)
+        base = self._work(inputs)
         parts, floor = self.parts, self._floor(inputs)
 
         def bent(added: Floats) -> tuple[Floats, Floats]:
@@ -77,12 +80,19 @@ class Location:
 
     def _so_far(self, inputs: Inputs) -> tuple[Floats, Floats | None]:
         own = None if self.interaction is None else self.interaction.predict(inputs)
-        work = self.base.predict(inputs)
+        work = self._work(inputs)
         work = work if own is None else work + own
         floor = self._floor(inputs)
         if self.parts is None or floor is None:
             return work, own
         return self.parts.combine(work, floor), own
+
+    def _work(self, inputs: Inputs) -> Floats:
+        """Return base and costs of each row, which have floors only where the base has not."""
+        base = self.base.predict(inputs)
+        if self.costs is None:
+            return base
+        return base + (self.costs.predict if self.parts is None else self.costs.work)(inputs)
 
     def _floor(self, inputs: Inputs) -> Floats | None:
         return None if self.floor is None else self.floor.predict(inputs)
@@ -98,6 +108,7 @@ class Recipe:
     plan: Plan | None
     maskable: tuple[int, ...]
     """The ids that the trees see masked in some rows."""
+    amounts: Amounts | None = None
     rules: tuple[Rule, ...] = ()
     """What the schema says of trends."""
     seed: int = 0
@@ -108,13 +119,16 @@ class Recipe:
         """Fit the location without trees. Raises Cancelled."""
         if should_stop():
             raise Cancelled
+        costs = None if self.amounts is None else fit_costs(self.amounts, inputs, target)
         if self.parts is None:
-            base = fit_linear(inputs, target, self.layout)
-            found = Location(self.inputs, obeying(base, self.rules))
+            rest = target if costs is None else target - costs.predict(inputs)
+            base = fit_linear(inputs, rest, self.layout)
+            found = Location(self.inputs, obeying(base, self.rules), costs=costs)
         else:
-            two = fit_parts(inputs, target, self.parts, should_stop)
-            work, floor = (obeying(part, self.rules) for part in (two.work, two.floor))
-            found = Location(self.inputs, work, parts=self.parts, floor=floor)
+            work = None if costs is None else costs.work(inputs)
+            two = fit_parts(inputs, target, self.parts, should_stop, work)
+            base, floor = (obeying(part, self.rules) for part in (two.work, two.floor))
+            found = Location(self.inputs, base, parts=self.parts, floor=floor, costs=costs)
         if self.plan is None:
             return found
         bend = found.bend(inputs)

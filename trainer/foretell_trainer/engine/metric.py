@@ -200,6 +200,7 @@ class MetricFit:
             settings=self.settings,
             should_stop=self.should_stop,
             alone=self.alone,
+            metric=self.metric,
         ).choose()
 
     @cached_property
@@ -405,11 +406,16 @@ class MetricFit:
         base = location.base
         if location.parts is not None:
             # The trends of two parts are as large as they like, where they make up for each other.
-            base = fit_linear(self.inputs, self.target, self._recipe.layout)
+            rest = self.target
+            if location.costs is not None:
+                rest = rest - location.costs.predict(self.inputs)
+            base = fit_linear(self.inputs, rest, self._recipe.layout)
         inputs, weights = location.inputs, base.weights
         width, logs = len(inputs.mean), len(inputs.log_columns)
         slopes = weights[:width].copy()
         slopes[inputs.log_columns] += weights[width : width + logs] * inputs.tangent
+        if location.costs is not None:
+            slopes[location.costs.amounts.numbers] += location.costs.steepness(self.inputs)
         slopes[list(self.training.extrapolated)] = 0.0
         return np.abs(slopes)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foretell_trainer.engine.costs import Amounts, Costs, amounts_of, choose_amounts, fit_costs
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.floors import Parts, choose_parts, fit_parts
 from foretell_trainer.engine.folds import grouped_folds, random_folds
 from foretell_trainer.engine.growth import WORTHWHILE, choose_growth
-from foretell_trainer.engine.inputs import Floats, Inputs
-from foretell_trainer.engine.linear import Layout, fit_layout, fit_linear
+from foretell_trainer.engine.inputs import Floats, InputMap, Inputs, Integers
+from foretell_trainer.engine.linear import Layout, Restraint, fit_layout, fit_linear
 from foretell_trainer.engine.location import FEW_ROWS, Recipe
 from foretell_trainer.engine.monotone import Rule
 from foretell_trainer.engine.plan import Plan
@@ -42,25 +43,65 @@ class RecipeChoice:
     should_stop: Callable[[], bool]
     alone: bool
     """Whether no other metric shares the plan, so that its likeness may be learnt."""
+    metric: int
+    costs: Costs | None = None
+    """Fitted to all rows."""
 
     def choose(self) -> Recipe:
         """Return the recipe that errs least on rows or pairs left out. Raises Cancelled."""
+        amounts = self._amounts()
+        choice = self
+        if amounts is not None:
+            choice = replace(self, costs=fit_costs(amounts, self.inputs, self.target))
+        recipe = choice._straight(amounts)
+        return recipe if self.plan is None else choice._meeting(recipe, self.plan)
+
+    def _straight(self, amounts: Amounts | None) -> Recipe:
+        """Return the recipe without interactions."""
         training, parts = self.training, None
         layout = replace(self._layout, strength=self._strength())
+        if amounts is not None:
+            # What subjects with their own effects leave to say to amounts is noise of few.
+            layout = replace(layout, restraint=_restraint(amounts, training.input_map, layout))
         if self.log and layout.solver == "ridge" and len(self.target) >= _FEWEST_FOR_PARTS:
             layout, found = self._chosen_parts(layout)
             if found is not None:
                 parts = self._started(found)
-        recipe = Recipe(
+        return Recipe(
             inputs=training.input_map,
             layout=layout,
             parts=parts,
             plan=None,
             maskable=training.maskable,
+            amounts=amounts,
             rules=self.rules,
             seed=self.settings.seed,
         )
-        return recipe if self.plan is None else self._meeting(recipe, self.plan)
+
+    def _amounts(self) -> Amounts | None:
+        """Return what work is paid for by its amounts, if that foretells new subjects better."""
+        training, layout = self.training, self._layout
+        if len(training.pair) != 2 or layout.solver != "ridge":
+            return None
+        found = amounts_of(training.schema, training.input_map, training.sizes, self.metric)
+        if found is None:
+            return None
+        subject = _owner(self.inputs, found.numbers, training.pair)
+        (where,) = (member for member in training.pair if member != subject)
+        return choose_amounts(
+            replace(found, where=where),
+            self.inputs,
+            self.target,
+            subject,
+            (layout, replace(layout, restraint=_restraint(found, training.input_map, layout))),
+            self.settings.seed,
+            self.should_stop,
+        )
+
+    @property
+    def _rest(self) -> Floats:
+        """What costs leave of the target, [n]."""
+        return self.target if self.costs is None else self.target - self.costs.predict(self.inputs)
 
     @property
     def _layout(self) -> Layout:
@@ -88,7 +129,8 @@ class RecipeChoice:
 
     def _started(self, parts: Parts) -> Parts:
         """Return the parts with a start for fits to some of the rows."""
-        two = fit_parts(self.inputs, self.target, parts, self.should_stop)
+        work = None if self.costs is None else self.costs.work(self.inputs)
+        two = fit_parts(self.inputs, self.target, parts, self.should_stop, work)
         return replace(parts, start=two.weights)
 
     def _learnt(self, recipe: Recipe, plan: Plan) -> Plan:
@@ -112,13 +154,13 @@ class RecipeChoice:
     def _chosen_parts(self, layout: Layout) -> tuple[Layout, Parts | None]:
         """Return the layout, with growths where they help, and the parts of the base if any."""
         seed, stop = self.settings.seed, self.should_stop
-        parts, error = choose_parts(self.inputs, self.target, layout, seed, stop)
+        parts, error = choose_parts(self.inputs, self.target, layout, seed, stop, self.costs)
         logs = self.training.input_map.log_columns
-        grown = choose_growth(self.inputs, self.target, layout, logs, seed)
+        grown = choose_growth(self.inputs, self._rest, layout, logs, seed)
         if grown is layout:
             return layout, parts
         # What begins flat and then rises may be growth, or a floor: growth has to be better.
-        also, left = choose_parts(self.inputs, self.target, grown, seed, stop)
+        also, left = choose_parts(self.inputs, self.target, grown, seed, stop, self.costs)
         return (grown, also) if left < WORTHWHILE * error else (layout, parts)
 
     def _strength(self) -> float:
@@ -141,8 +183,28 @@ class RecipeChoice:
             errors = []
             for fold in range(3):
                 kept, out = self.inputs.take(folds != fold), self.inputs.take(folds == fold)
-                base = fit_linear(kept, self.target[folds != fold], layout)
-                errors.append(np.abs(self.target[folds == fold] - base.predict(out)).mean())
+                base = fit_linear(kept, self._rest[folds != fold], layout)
+                errors.append(np.abs(self._rest[folds == fold] - base.predict(out)).mean())
             return float(np.mean(errors))
 
         return min(_STRENGTHS if self.plan is None else _STRENGTHS[1:], key=error)
+
+
+def _owner(inputs: Inputs, numbers: Integers, pair: Sequence[int]) -> int:
+    """Return the member of a pair whose values each have one amount of each kind, or the first."""
+    for member in pair:
+        _, place = np.unique(inputs.codes[:, member], return_inverse=True)
+        place = place.reshape(-1)
+        first = np.zeros(int(place.max()) + 1, np.int64)
+        first[place] = np.arange(len(place))
+        own = inputs.standard[:, numbers]
+        if np.array_equal(own, own[first[place]]):
+            return member
+    return pair[0]
+
+
+def _restraint(amounts: Amounts, inputs: InputMap, layout: Layout) -> Restraint:
+    width, own = len(inputs.mean), amounts.numbers
+    raw = width + np.flatnonzero(np.isin(inputs.log_columns, own))
+    missing = width + len(inputs.log_columns) + np.flatnonzero(np.isin(layout.missing, own))
+    return Restraint((), tuple(np.concatenate([own, raw, missing]).tolist()))

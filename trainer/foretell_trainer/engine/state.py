@@ -19,6 +19,7 @@ import numpy as np
 from foretell.bundle import STATE_FILE
 from foretell.errors import BundleRejected
 from foretell_trainer.engine.continued import KeptTrees, kept
+from foretell_trainer.engine.costs import Amounts, Costs
 from foretell_trainer.engine.floors import Parts
 from foretell_trainer.engine.inputs import Floats, InputMap
 from foretell_trainer.engine.interaction import Interaction
@@ -98,6 +99,8 @@ class FitState:
 _CLASSES: dict[str, type] = {
     found.__name__: found
     for found in (
+        Amounts,
+        Costs,
         FitState,
         Growth,
         Interaction,

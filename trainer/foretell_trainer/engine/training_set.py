@@ -98,4 +98,7 @@ class TrainingSet:
         """The ids with so many values that an unknown one is something to learn about."""
         # Of a catalog's names, the training may have seen a few.
         seen = {c: len(np.unique(self.inputs.codes[:, c])) for c in self.ids}
-        return tuple(c for c in self.ids if seen[c] >= FEW_LEVELS)
+        # Where a pair names what runs where, other ids say more about one of the two, such as the
+        # device of a platform: unknown without it, or known.
+        ids = [c for c in self.ids if c in self.pair] or self.ids
+        return tuple(c for c in ids if seen[c] >= FEW_LEVELS)

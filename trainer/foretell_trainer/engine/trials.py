@@ -25,11 +25,14 @@ _FOLDS = 5
 _FAMILY_SHARE = 0.15
 """What each family of terms has at first, beside what was learnt."""
 
-_STEP = 4.0
-"""A weight is tried that many times as large and as small."""
+_STEPS = (3.0, 3.0, 3.0)
+"""In each sweep, a weight is tried that many times as large and as small."""
 
 _WORTHWHILE = 0.999
 """The share of the error that a change has to come down to."""
+
+_ENOUGH = 0.99
+"""The share of the error that a further sweep has to follow from."""
 
 _NEAR, _FAR = 2.0, 8.0
 _WORST = 1.0
@@ -100,15 +103,19 @@ class PairTrials:
         families: list[tuple[Term, ...]] = [(term,) for term in plan.terms]
         families += [scaled(family, _FAMILY_SHARE) for family in _families(plan)]
         least = error(families)
-        for place, family in enumerate(families):
-            weight = sum(term.weight for term in family)
-            for factor in (_STEP, 1 / _STEP):
-                tried = [*families]
-                tried[place] = scaled(family, factor * weight)
-                found = error(tried)
-                if found < _WORTHWHILE * least:
-                    families, least = tried, found
-                    break
+        for step in _STEPS:
+            before = least
+            for place, family in enumerate(families):
+                weight = sum(term.weight for term in family)
+                for factor in (step, 1 / step):
+                    tried = [*families]
+                    tried[place] = scaled(family, factor * weight)
+                    found = error(tried)
+                    if found < _WORTHWHILE * least:
+                        families, least = tried, found
+                        break
+            if least > _ENOUGH * before:
+                break
         return replace(plan, terms=merged(families))
 
     def _error(self, location: Location, out: Integers) -> float:

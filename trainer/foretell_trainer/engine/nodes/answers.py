@@ -18,6 +18,7 @@ from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.nodes.base import Bases
 from foretell_trainer.engine.nodes.blocks import Blocks
+from foretell_trainer.engine.nodes.costs import CostNodes
 from foretell_trainer.engine.nodes.forms import Forms
 from foretell_trainer.engine.nodes.inputs import (
     NumberNodes,
@@ -69,6 +70,11 @@ class AnswerNodes:
                 met, self._places, self._forms, lambda one: one.largest(rows)
             )
         self._table = self._look_ups.place(self._places)
+        self._costs = {
+            i: CostNodes(one.costs, self._look_ups, floor=one.parts is None)
+            for i, one in enumerate(locations)
+            if one.costs is not None
+        }
         self._blocks = Blocks()
 
     def graph(self) -> onnx.ModelProto:
@@ -105,11 +111,14 @@ class AnswerNodes:
         met: dict[int, str] = {}
         if self._interactions is not None:
             met = self._interactions.to_onnx(graph, numbers.standard, places, forms)
+        costs = {i: own.to_onnx(graph, numbers.standard, found) for i, own in self._costs.items()}
+        added = [*met.items(), *costs.items()]
+        base = self._bases.to_onnx(graph, numbers, found, added)
         distance = self._distances.to_onnx(graph, forms)
         one = graph.constant(np.ones(1))
         parts = [
             ("numbers", numbers.trees, width),
-            ("base", self._bases.to_onnx(graph, numbers, found, met), metrics),
+            ("base", base, metrics),
             ("distance", distance, self._distances.count),
             ("far", graph.add("Max", self._distances.first(graph, distance), one), 1),
             ("beyond", numbers.beyond, width),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,11 +121,11 @@ class Bases:
         graph: GraphBuilder,
         numbers: NumberNodes,
         found: Sequence[str],
-        interactions: Mapping[int, str],
+        added: Sequence[tuple[int, str]],
     ) -> str:
         """Add the locations before their trees, from what was looked up; double [n, M].
 
-        `interactions` are [n, 1] by the place of their metric.
+        `added` are places of metrics, and what is added to their bases, [n, 1].
         """
         named, intercepts = self._of_numbers(graph, numbers)
         parts, weights = [part for part, _ in named.values()], [w for _, w in named.values()]
@@ -139,7 +139,7 @@ class Bases:
         if "sums" in self._looked_up:
             parts.append(found[self._looked_up["sums"]])
             weights.append(self._into(np.arange(len(self._models))))
-        for place, value in interactions.items():
+        for place, value in added:
             parts.append(value)
             weights.append(self._into([place]))
         # A rate has a ceiling: the sum of two times, in logs with the sign turned.
