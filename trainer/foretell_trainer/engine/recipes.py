@@ -45,19 +45,24 @@ class RecipeChoice:
     """Whether no other metric shares the plan, so that its likeness may be learnt."""
     metric: int
     costs: Costs | None = None
-    """Fitted to all rows."""
+    """What work costs, fitted to all rows, once it is chosen that it does."""
 
     def choose(self) -> Recipe:
         """Return the recipe that errs least on rows or pairs left out. Raises Cancelled."""
         amounts = self._amounts()
-        choice = self
-        if amounts is not None:
-            choice = replace(self, costs=fit_costs(amounts, self.inputs, self.target))
-        recipe = choice._straight(amounts)
-        return recipe if self.plan is None else choice._meeting(recipe, self.plan)
+        if amounts is None:
+            return self.beside_costs()
+        costs = fit_costs(amounts, self.inputs, self.target)
+        return replace(self, costs=costs).beside_costs()
 
-    def _straight(self, amounts: Amounts | None) -> Recipe:
+    def beside_costs(self) -> Recipe:
+        """Return the recipe for what the costs leave, if there are any. Raises Cancelled."""
+        recipe = self._straight()
+        return recipe if self.plan is None else self._meeting(recipe, self.plan)
+
+    def _straight(self) -> Recipe:
         """Return the recipe without interactions."""
+        amounts = None if self.costs is None else self.costs.amounts
         training, parts = self.training, None
         layout = replace(self._layout, strength=self._strength())
         if amounts is not None:
