@@ -35,7 +35,6 @@ _ONLY_NUMBERS: dict[str, object] = {
     "maximum": None,
     "format": "plain",
     "extrapolate": False,
-    "saturates": False,
     "monotone": {},
     "amount": None,
 }
@@ -101,8 +100,6 @@ class Feature(_Value):
     """Set for a category that is computed from another one and never sent."""
     extrapolate: bool = False
     """Whether it may be asked beyond the data; the trend then carries on."""
-    saturates: bool = False
-    """Whether its effect levels off."""
     monotone: dict[str, Trend] = Field(default_factory=dict)
     """By metric: whether the metric can only rise, or only fall, as this number rises."""
     amount: Amount | None = None
