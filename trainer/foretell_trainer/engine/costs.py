@@ -35,6 +35,9 @@ _OUTLIER = 0.2
 _PRICE_PENALTY, _LEVEL_PENALTY = 0.02, 0.1
 _START_BELOW = 0.3
 _MOST_STEPS = 200
+_FARTHEST = 20.0
+"""In logs, how far prices, levels and floors are looked for from where they begin."""
+
 _FOLDS = 3
 _WORTHWHILE = 0.8
 """The error that costs have to come down to, as a share of the error without them."""
@@ -280,8 +283,10 @@ def _fitted(works: Floats, cell: Integers, target: Floats, places: Integers) -> 
         ]
         return float(value), np.concatenate(gradient)
 
+    # Without bounds, a step along a price that few rows tell of can be too large for a number.
+    bounds = scipy.optimize.Bounds(start - _FARTHEST, start + _FARTHEST)
     found = scipy.optimize.minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS}
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _MOST_STEPS}
     )
     prices, levels, floors = np.split(found.x, [width, width + count])
     return _Fitted(prices, codes, levels, floors)
