@@ -204,7 +204,7 @@ def _catalogs(schema: Schema) -> list[CatalogTable]:
 def _engine_digest() -> str:
     """Return what changes when the graphs of this engine may."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(Path(foretell_trainer.engine.__file__).parent.glob("*.py")):
+    for path in sorted(Path(foretell_trainer.engine.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

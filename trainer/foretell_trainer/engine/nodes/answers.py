@@ -62,13 +62,13 @@ class AnswerNodes:
         self._counts = Counts(counts, spreads, len(sizes), self._look_ups, self._places)
         self._distances = Distances([seen.neighbourhood for seen in fitted.seen], self._forms)
         met = {i: one.interaction for i, one in enumerate(locations) if one.interaction is not None}
-        self._met = [*met]
         self._interactions: Interactions | None = None
         if met:
             rows = fitted.training.inputs
             self._interactions = Interactions(
                 met, self._places, self._forms, lambda one: one.largest(rows)
             )
+        self._met = [] if self._interactions is None else self._interactions.metrics
         self._table = self._look_ups.place(self._places)
         self._costs = {
             i: CostNodes(one.costs, self._look_ups, floor=one.parts is None)
@@ -108,12 +108,14 @@ class AnswerNodes:
         """Add the blocks that trees and answers are made of; float [n, blocks' width]."""
         width, metrics = len(self._mapping.mean), len(self._fitted.metrics)
         forms = self._forms.to_onnx(graph, numbers.standard)
-        met: dict[int, str] = {}
+        met: list[tuple[Sequence[int], str]] = []
         if self._interactions is not None:
-            met = self._interactions.to_onnx(graph, numbers.standard, places, forms)
-        costs = {i: own.to_onnx(graph, numbers.standard, found) for i, own in self._costs.items()}
-        added = [*met.items(), *costs.items()]
-        base = self._bases.to_onnx(graph, numbers, found, added)
+            value = self._interactions.to_onnx(graph, numbers.standard, places, forms)
+            met.append((self._met, value))
+        costs = [
+            ([i], own.to_onnx(graph, numbers.standard, found)) for i, own in self._costs.items()
+        ]
+        base = self._bases.to_onnx(graph, numbers, found, [*met, *costs])
         distance = self._distances.to_onnx(graph, forms)
         one = graph.constant(np.ones(1))
         parts = [
@@ -128,7 +130,7 @@ class AnswerNodes:
                 width,
             ),
         ]
-        parts += [(f"met {i}", value, 1) for i, value in met.items()]
+        parts += [("met", value, len(own)) for own, value in met]
         for effects in self._bases.effects(found):
             parts.append(("effects", effects, metrics * len(self._schema.category_names)))
         if self._counts.shares is not None:
@@ -152,7 +154,7 @@ class AnswerNodes:
         numbers = range(start("numbers"), start("numbers") + len(self._mapping.mean))
         for i, m in enumerate(metrics):
             own = [*numbers, start("base") + i]
-            own += [start(f"met {i}")] if i in self._met else []
+            own += [start("met") + self._met.index(i)] if i in self._met else []
             if categories:
                 first = start("effects") + i * categories
                 own += range(first, first + categories)

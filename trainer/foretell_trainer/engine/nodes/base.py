@@ -121,16 +121,17 @@ class Bases:
         graph: GraphBuilder,
         numbers: NumberNodes,
         found: Sequence[str],
-        added: Sequence[tuple[int, str]],
+        added: Sequence[tuple[Sequence[int], str]],
     ) -> str:
         """Add the locations before their trees, from what was looked up; double [n, M].
 
-        `added` are places of metrics, and what is added to their bases, [n, 1].
+        `added` are places of k metrics, and what is added to their bases, [n, k].
         """
         named, intercepts = self._of_numbers(graph, numbers)
         parts, weights = [part for part, _ in named.values()], [w for _, w in named.values()]
         if self._slopes:
-            along = graph.columns(graph.side_by_side(*parts), self._along([*named]))
+            parts = [graph.side_by_side(*parts)]
+            along = graph.columns(parts[0], self._along([*named]))
             parts.append(graph.add("Mul", along, found[self._looked_up["slopes"]]))
             weights.append(self._into([slope.model for slope in self._slopes]))
         if "effects" in self._looked_up:
@@ -139,9 +140,9 @@ class Bases:
         if "sums" in self._looked_up:
             parts.append(found[self._looked_up["sums"]])
             weights.append(self._into(np.arange(len(self._models))))
-        for place, value in added:
+        for places, value in added:
             parts.append(value)
-            weights.append(self._into([place]))
+            weights.append(self._into(places))
         # A rate has a ceiling: the sum of two times, in logs with the sign turned.
         signs = self._signs
         every = graph.constant(np.vstack(weights) * signs)

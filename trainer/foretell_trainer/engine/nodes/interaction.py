@@ -71,22 +71,23 @@ class Interactions:
             found.append(np.where((codes == values) & (codes >= 0), 0.0, 1.0))
         return found
 
+    @property
+    def metrics(self) -> list[int]:
+        """The places of the metrics that have one, in the order of what `to_onnx` gives."""
+        return [*self._fitted]
+
     def to_onnx(
         self, graph: GraphBuilder, standard: str, places: Sequence[str], forms: Sequence[str]
-    ) -> dict[int, str]:
-        """Add them, from standardised numbers; a double [n, 1] each, by the metric's place."""
+    ) -> str:
+        """Add them, from standardised numbers; double [n, M], side by side."""
         count, settings = len(self._fitted), len(self._plan.category_values)
         mixed = self._mixed(graph, standard, places[self._subjects], forms)
         likeness = self._likeness(graph, places[self._settings], forms)
-        if count > 1:
-            shape = graph.constant(np.array([-1, count, settings], np.int64))
-            mixed = graph.add("Reshape", mixed, shape)
-            likeness = graph.unsqueezed(likeness, 1)
-        product = graph.add("Mul", mixed, likeness)
         if count == 1:
-            return dict.fromkeys(self._fitted, graph.sum_over(product, 1, keep=True))
-        found = graph.split(graph.sum_over(product, 2), [1] * count)
-        return dict(zip(self._fitted, found, strict=True))
+            return graph.sum_over(graph.add("Mul", mixed, likeness), 1, keep=True)
+        shape = graph.constant(np.array([-1, count, settings], np.int64))
+        mixed = graph.add("Reshape", mixed, shape)
+        return graph.sum_over(graph.add("Mul", mixed, graph.unsqueezed(likeness, 1)), 2)
 
     def _mixed(self, graph: GraphBuilder, standard: str, places: str, forms: Sequence[str]) -> str:
         """Add what each known setting says of the subjects with numbers; double [n, M · S]."""
