@@ -15,49 +15,60 @@ from tests.unit.engine.synthetic import Workload
 OPERATIONS, PROGRAMS, KNOWN, MACHINES = 6, 60, 48, 12
 NOISE = 0.02
 
-_AMOUNTS = [Feature(name=f"op{i}", kind="number", amount="log1p") for i in range(OPERATIONS)]
-
-SCHEMA = Schema(
-    workload="programs",
-    features=(
-        Feature(name="program", kind="category", required=True),
-        Feature(name="machine", kind="category", required=True),
-        Feature(name="runtime", kind="category"),
-        *_AMOUNTS,
-    ),
-    metrics=(Metric(name="duration_s"),),
-    groups=(("program",), ("machine",), ("program", "machine")),
-)
+AMOUNTS = {
+    "log1p": Feature(name="op", kind="number", amount="log1p"),
+    "plain": Feature(name="op", kind="number", amount="plain", scale="log"),
+}
 
 Floats = NDArray[np.float64]
 
 
-def _rows(chosen: NDArray[np.bool_], logs: Floats, place: tuple[Any, Any]) -> dict[str, list[Any]]:
+def _schema(amount: Feature) -> Schema:
+    return Schema(
+        workload="programs",
+        features=(
+            Feature(name="program", kind="category", required=True),
+            Feature(name="machine", kind="category", required=True),
+            Feature(name="runtime", kind="category"),
+            *(amount.model_copy(update={"name": f"op{i}"}) for i in range(OPERATIONS)),
+        ),
+        metrics=(Metric(name="duration_s"),),
+        groups=(("program",), ("machine",), ("program", "machine")),
+    )
+
+
+def _rows(
+    chosen: NDArray[np.bool_], amounts: Floats, place: tuple[Any, Any]
+) -> dict[str, list[Any]]:
     program, machine = (axis[chosen] for axis in place)
     rows: dict[str, list[Any]] = {
         "program": [f"program-{p}" for p in program],
         "machine": [f"machine-{m}" for m in machine],
         "runtime": [("interpreter", "compiler")[m % 2] for m in machine],
     }
-    return rows | {f"op{i}": logs[program, i].tolist() for i in range(OPERATIONS)}
+    return rows | {f"op{i}": amounts[program, i].tolist() for i in range(OPERATIONS)}
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, dict[str, Any], Floats]:
+@pytest.fixture(scope="module", params=AMOUNTS)
+def programs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Predictor, dict[str, Any], Floats]:
     """A bundle of programs on machines of two runtimes, and programs that it never saw."""
+    schema = _schema(AMOUNTS[request.param])
     rng = np.random.default_rng(3)
-    logs = np.log1p(np.exp(rng.uniform(4, 14, (PROGRAMS, OPERATIONS))))
+    counts = np.exp(rng.uniform(4, 14, (PROGRAMS, OPERATIONS)))
+    amounts = np.log1p(counts) if request.param == "log1p" else counts
     prices = np.exp(rng.normal(-12, 1.5, (2, OPERATIONS)))
     speed, floor = np.exp(rng.normal(0, 0.5, MACHINES)), np.exp(rng.normal(-4, 0.5, MACHINES))
     places = np.meshgrid(range(PROGRAMS), range(MACHINES), indexing="ij")
     program, machine = (axis.ravel() for axis in places)
-    work = (np.expm1(logs)[program] * prices[machine % 2]).sum(axis=1)
+    work = (counts[program] * prices[machine % 2]).sum(axis=1)
     truth = speed[machine] * (work + floor[machine])
     seen, place = program < KNOWN, (program, machine)
     measured = truth[seen] * np.exp(rng.normal(0, NOISE, seen.sum()))
     folder = tmp_path_factory.mktemp("programs")
-    Workload(SCHEMA, _rows(seen, logs, place), measured[:, None]).train(folder)
-    return Predictor.load(folder / "bundle", SCHEMA), _rows(~seen, logs, place), truth[~seen]
+    Workload(schema, _rows(seen, amounts, place), measured[:, None]).train(folder)
+    return Predictor.load(folder / "bundle", schema), _rows(~seen, amounts, place), truth[~seen]
 
 
 def _median(predictor: Predictor, rows: dict[str, Any]) -> Floats:
