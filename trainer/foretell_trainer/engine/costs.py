@@ -185,16 +185,19 @@ def fit_costs(amounts: Amounts, inputs: Inputs, target: Floats) -> Costs:
     """Fit prices and floors to the target [n], in logs; levels are found beside them."""
     places, kinds = inputs.codes[:, amounts.where], np.zeros(len(inputs), np.int64)
     size, own = amounts.sizes[amounts.where], np.zeros(0, np.int64)
+    # Where no place is named, one that is unknown is all that there is.
+    known = (places >= 0) | (places < 0).all()
     if amounts.kind is not None:
         kinds = inputs.codes[:, amounts.kind]
-        own = np.flatnonzero(np.bincount(kinds[kinds >= 0], minlength=1) >= _FEWEST_ROWS)
+        rows = np.bincount(kinds[known & (kinds >= 0)], minlength=1)
+        own = np.flatnonzero(rows >= _FEWEST_ROWS)
     every, cell = _distinct(inputs.standard[:, amounts.numbers])
     works = amounts.of(inputs.take(every))
     count = len(own)
     tables = _Tables.of(size, int(kinds.max()) + 1, count)
     prices = np.zeros((works.shape[1], count + 1))
     for column, kind in [(count, -1), *enumerate(own.tolist())]:
-        use = (places >= 0) if kind < 0 else (places >= 0) & (kinds == kind)
+        use = known if kind < 0 else known & (kinds == kind)
         found = _fitted(works, cell[use], target[use], places[use])
         prices[:, column] = np.exp(found.prices)
         tables.enter(column, kind, found)

@@ -74,7 +74,11 @@ def _interaction(own: Interaction, sizes: tuple[int, ...]) -> Interaction:
     wider = tuple(sizes[member] for member in members)
     return replace(
         own,
-        plan=replace(own.plan, sizes=wider),
+        plan=replace(
+            own.plan,
+            sizes=wider,
+            setting_sizes=tuple(sizes[member] for member in own.plan.setting_categories),
+        ),
         tables=tuple(_longer(t, size) for t, size in zip(own.tables, wider, strict=True)),
     )
 

@@ -89,7 +89,8 @@ class RecipeChoice:
         if len(training.pair) != 2 or layout.solver != "ridge":
             return None
         found = amounts_of(training.schema, training.input_map, training.sizes, self.metric)
-        if found is None:
+        if found is None or any(r.sign < 0 and r.number in found.numbers for r in self.rules):
+            # What the schema says can only fall does not cost.
             return None
         subject = _owner(self.inputs, found.numbers, training.pair)
         (where,) = (member for member in training.pair if member != subject)
