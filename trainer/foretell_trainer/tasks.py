@@ -200,11 +200,9 @@ def _ingest(resources: Resources, workload: object, observations: object) -> Non
     resources.following.stored(str(workload))
     resources.watching.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
-        tell_stored(
-            *(resources.client, resources.store, str(workload)),
-            stored=appended.stored,
-            flagged=appended.flagged,
-        )
+        client, store = resources.client, resources.store
+        told = {"stored": appended.stored, "flagged": appended.flagged}
+        tell_stored(client, store, str(workload), **told)
 
 
 def _decide(resources: Resources, workload: str, ids: list[str], decision: object) -> None:
