@@ -201,8 +201,8 @@ def _ingest(resources: Resources, workload: object, observations: object) -> Non
     resources.watching.stored(str(workload))
     with suppress(redis.RedisError):  # they are stored; that a run is due is seen by the next ones
         client, store = resources.client, resources.store
-        told = {"stored": appended.stored, "flagged": appended.flagged}
-        tell_stored(client, store, str(workload), **told)
+        stored, flagged = appended.stored, appended.flagged
+        tell_stored(client, store, str(workload), stored=stored, flagged=flagged)
 
 
 def _decide(resources: Resources, workload: str, ids: list[str], decision: object) -> None:

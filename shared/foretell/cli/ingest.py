@@ -106,11 +106,9 @@ def _tell_worker(
         suppress(redis.RedisError),  # all is stored, whether a worker can be told or not
         redis.Redis.from_url(places.broker_url, socket_timeout=5) as client,
     ):
-        tell_stored(
-            *(client, store, workload),
-            stored=sum(report.stored for report in reports),
-            flagged=sum(report.flagged for report in reports),
-        )
+        stored = sum(report.stored for report in reports)
+        flagged = sum(report.flagged for report in reports)
+        tell_stored(client, store, workload, stored=stored, flagged=flagged)
 
 
 def store_catalogs(
