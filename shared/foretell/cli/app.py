@@ -183,7 +183,10 @@ def run(args: Sequence[str]) -> int:
         # Nobody reads any more. The interpreter's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        # click takes the end of any file for somebody who pressed Ctrl-D.
+        if isinstance(stopped.__cause__, EOFError):
+            return _tell(failure_of(stopped.__cause__, _extras_of(args)))
         return 128 + signal.SIGINT
     except Exception as error:
         if os.environ.get("FORETELL_TRACEBACK"):

@@ -55,12 +55,14 @@ def demo(
         screen.interrupted = True
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         result = run_demo(settings, screen)
     except KeyboardInterrupt:
         click.echo("interrupted; processes and temporary files are gone", err=True)
         raise
+    finally:
+        signal.signal(signal.SIGINT, before)
     screen.end(result)
     if as_json:
         output.print_json(result.as_json())

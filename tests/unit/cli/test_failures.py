@@ -67,6 +67,19 @@ def test_the_demo_says_when_the_disk_is_full(
     assert "set TMPDIR" in last
 
 
+def test_the_end_of_a_file_is_not_told_as_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What finds a file cut short says so: nobody pressed a key."""
+
+    def cut_short(_name: str) -> None:
+        raise EOFError("marshal data too short")
+
+    monkeypatch.setattr("foretell.cli.tables.check_writable", cut_short)
+    assert run(["predict", "x", "--data", "a.csv", "--out", "b.csv"]) == 1
+    assert "EOFError: marshal data too short" in capsys.readouterr().err
+
+
 def test_a_missing_extra_is_named_with_what_installs_it() -> None:
     """A module that is not installed becomes the extra that has it."""
     failure = failure_of(ModuleNotFoundError("No module named 'duckdb'", name="duckdb"), "trainer")
