@@ -30,6 +30,7 @@ from foretell_trainer import transport
 from foretell_trainer.attendance import Attendance, new_name
 from foretell_trainer.consumer import AttendanceStep
 from foretell_trainer.fits import Fit, fit_with_engine
+from foretell_trainer.giving_way import give_way
 from foretell_trainer.tasks import Resources, register_tasks
 
 # A process is renewed before what libraries leak adds up.
@@ -67,7 +68,7 @@ def make_worker_app(settings: Settings, queue: str, name: str, parent: int, fit:
         worker_process_init.connect(lambda **_signal: resources.following, weak=False)
         worker_process_init.connect(lambda **_signal: resources.watching, weak=False)
     else:
-        worker_process_init.connect(lambda **_signal: os.nice(settings.fit_niceness), weak=False)
+        worker_process_init.connect(lambda **_signal: give_way(settings.fit_niceness), weak=False)
     return app
 
 

@@ -97,6 +97,10 @@ def test_a_fit_can_be_cancelled(standing: Place) -> None:
     eventually(lambda: len(standing.begins()) == 1)
     fitting, own = psutil.Process(standing.begins()[0]), psutil.Process()
     assert fitting.nice() == min(own.nice() + standing.settings.fit_niceness, 19)
+    group = Path(f"/proc/{fitting.pid}/autogroup")
+    # The kernel weighs sessions against each other, where it has autogroups.
+    if group.exists():
+        assert group.read_text().endswith(f" nice {standing.settings.fit_niceness}\n")
     standing.jobs.request_cancel(job.id)
     last = standing.finished(job)
     assert (last.state, last.bundle_version) == ("CANCELLED", "")
