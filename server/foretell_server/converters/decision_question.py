@@ -13,6 +13,7 @@ from foretell.decide import (
     Accounting,
     Axis,
     Candidate,
+    CandidateSet,
     Configuration,
     Curve,
     Item,
@@ -26,6 +27,7 @@ from foretell.decide import (
     Term,
     WhatIf,
 )
+from foretell.decide.roster import REMEMBERED_CANDIDATES, REMEMBERED_ROSTERS
 from foretell.errors import InvalidInput, Violation
 from foretell.parsing import Value
 from foretell.v1 import common_pb2, decision_pb2
@@ -44,11 +46,13 @@ SHARING_GOALS = {
     decision_pb2.SHARING_GOAL_MEMORY: "memory",
 }
 
-REMEMBERED_CANDIDATES = 256
-"""A set of candidates with more than these is read anew with each request."""
+_REMEMBERED_OBJECTIVES = 256
 
-REMEMBERED_SETS = 64
-"""So many sets of candidates are known by their bytes."""
+_BESIDE_CANDIDATES = tuple(
+    name
+    for name in decision_pb2.RecommendHardwareRequest.DESCRIPTOR.fields_by_name
+    if name != "candidates"
+)
 
 
 def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
@@ -56,7 +60,7 @@ def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
     return Recommend(
         features=_features(request.features, ""),
         objective=_objective(request.objective),
-        candidates=_candidates(request.candidates),
+        candidates=_candidates(request),
         all_known=request.all_known,
         candidate_feature=request.candidate_feature,
         limits=tuple(map(_limit, request.limits)),
@@ -181,6 +185,12 @@ def _set(message: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 -- any me
 
 
 def _objective(sent: decision_pb2.Objective) -> Objective:
+    return _known_objective(sent.SerializeToString())
+
+
+@lru_cache(maxsize=_REMEMBERED_OBJECTIVES)
+def _known_objective(raw: bytes) -> Objective:
+    sent = decision_pb2.Objective.FromString(raw)
     terms = tuple(
         Term(term.quantity, unit=term.unit, **_set(term, "weight", "reference"))
         for term in sent.terms
@@ -198,18 +208,23 @@ def _accounting(sent: decision_pb2.Accounting) -> Accounting:
     return Accounting(sent.work_metric, sent.power)
 
 
-def _candidates(sent: Sequence[decision_pb2.Candidate]) -> tuple[Candidate, ...]:
+def _candidates(request: decision_pb2.RecommendHardwareRequest) -> Sequence[Candidate]:
+    sent = request.candidates
     if len(sent) > REMEMBERED_CANDIDATES:
         return tuple(_candidate(one, i) for i, one in enumerate(sent))
-    return _remembered(tuple([one.SerializeToString() for one in sent]))
+    only = decision_pb2.RecommendHardwareRequest()
+    only.CopyFrom(request)
+    for name in _BESIDE_CANDIDATES:
+        only.ClearField(name)
+    return _remembered(only.SerializeToString())
 
 
 # Schedulers ask about the same nodes again and again: to read them takes six times as long as to
 # know them by their bytes.
-@lru_cache(maxsize=REMEMBERED_SETS)
-def _remembered(sent: tuple[bytes, ...]) -> tuple[Candidate, ...]:
-    read = decision_pb2.Candidate.FromString
-    return tuple(_candidate(read(one), i) for i, one in enumerate(sent))
+@lru_cache(maxsize=REMEMBERED_ROSTERS)
+def _remembered(sent: bytes) -> CandidateSet:
+    candidates = decision_pb2.RecommendHardwareRequest.FromString(sent).candidates
+    return CandidateSet([_candidate(one, i) for i, one in enumerate(candidates)])
 
 
 def _candidate(sent: decision_pb2.Candidate, number: int) -> Candidate:

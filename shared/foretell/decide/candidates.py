@@ -1,18 +1,16 @@
-"""The candidates of a question: who they are, what is known about them, what rows they make."""
+"""The candidates of a question: what is wrong with them, and what an hour of each costs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from foretell.decide.facts import FactBook
 from foretell.decide.quantities import Quantities, Quantity, Violations
 from foretell.decide.questions import PRICE, Candidate, Features, Recommend
-from foretell.decide.risk import Loss, LossTerm
-from foretell.decide.rows import Rows
+from foretell.decide.risk import Loss
 from foretell.errors import listing
 from foretell.forecast import Floats
 from foretell.predictor import Predictor
@@ -22,37 +20,6 @@ USUAL_FEATURES = ("hardware", "node")
 
 NODE_FEATURES = USUAL_FEATURES[::-1]
 """What the nodes of a placement are values of, unless the question says otherwise."""
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """All candidates of one question, as they will be ranked."""
-
-    feature: str
-    given: tuple[Candidate, ...]
-    fields: tuple[str, ...]
-    """How the caller would name each: `candidates[2]`."""
-    prices: Floats
-    """[n], per hour; NaN where unknown."""
-    front: tuple[Quantity, ...]
-
-    def __len__(self) -> int:
-        return len(self.given)
-
-    @property
-    def own(self) -> list[Features]:
-        """The features of each candidate, its name among them."""
-        return [{self.feature: c.name, **c.features} for c in self.given]
-
-    def front_losses(self, rows: Rows, loss: Loss) -> Floats | None:
-        """Return what the Pareto front is taken of, [n, K], small is good; None if not asked."""
-        if not self.front:
-            return None
-        terms = [Loss((LossTerm(q, 1.0, 1.0),), loss.risk, loss.quantile) for q in self.front]
-        columns = [
-            t.measure(t.losses({q.name: rows.values(q) for q in t.quantities})) for t in terms
-        ]
-        return np.column_stack(columns)
 
 
 def place_feature(
@@ -77,44 +44,7 @@ def place_feature(
     return named
 
 
-def gather(
-    question: Recommend,
-    predictor: Predictor,
-    book: FactBook,
-    feature: str,
-    quantities: Quantities,
-    loss: Loss | None,
-    most: int,
-    note: Violations,
-) -> Candidates:
-    """Return the candidates of a question, noting all that is wrong with them."""
-    given = [(c, f"candidates[{i}]") for i, c in enumerate(question.candidates)]
-    if question.all_known:
-        named = {c.name for c in question.candidates}
-        known = predictor.encoder.vocabulary.get(feature, ())
-        given += [(Candidate(name), f"candidates[{name}]") for name in known if name not in named]
-    if not given:
-        note.add("candidates", "", "at least one is needed, or all_known")
-    if len(given) > most:
-        note.add(
-            "candidates", len(given), f"{len(given)} are more than the {most} that are allowed"
-        )
-        given = []
-    _check_all(given[: len(question.candidates)], feature, book, note)
-    found = Candidates(
-        feature,
-        tuple(candidate for candidate, _ in given),
-        tuple(field for _, field in given),
-        _prices([c for c, _ in given], book, feature),
-        _front(question, quantities, note),
-    )
-    own = slice(len(question.candidates))
-    prefixes = [f"{field}." for field in found.fields[own]]
-    check_prices(found.prices.tolist()[own], prefixes, loss, note)
-    return found
-
-
-def _check_all(
+def check_all(
     given: Sequence[tuple[Candidate, str]], feature: str, book: FactBook, note: Violations
 ) -> None:
     """Note what is wrong with each candidate by itself, and which are the same."""
@@ -160,7 +90,7 @@ def check_unknown(
 
 
 def check_prices(
-    prices: Sequence[float], prefixes: Sequence[str], loss: Loss | None, note: Violations
+    prices: Iterable[float], prefixes: Sequence[str], loss: Loss | None, note: Violations
 ) -> None:
     """Note configurations without the price that the objective is made of."""
     if loss is None or not {q.kind for q in loss.quantities} & {"cost", "price"}:
@@ -170,7 +100,9 @@ def check_prices(
             note.add(f"{prefix}price_per_hour", "", "is needed: the objective is made of it")
 
 
-def _front(question: Recommend, quantities: Quantities, note: Violations) -> tuple[Quantity, ...]:
+def front_quantities(
+    question: Recommend, quantities: Quantities, note: Violations
+) -> tuple[Quantity, ...]:
     if len(question.pareto) == 1:
         note.add("pareto", question.pareto[0], "a front is between two quantities or more")
     found = []
@@ -184,7 +116,7 @@ def _front(question: Recommend, quantities: Quantities, note: Violations) -> tup
     return tuple(found)
 
 
-def _prices(given: Sequence[Candidate], book: FactBook, feature: str) -> Floats:
+def prices_of(given: Sequence[Candidate], book: FactBook, feature: str) -> Floats:
     if not book.has_prices:
         return np.array([math.nan if c.price_per_hour is None else c.price_per_hour for c in given])
     return np.array(

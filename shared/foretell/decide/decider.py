@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from foretell.decide.candidates import (
     check_price,
     check_prices,
-    gather,
+    front_quantities,
     place_feature,
     price_of,
 )
@@ -28,7 +29,9 @@ from foretell.decide.questions import (
     Accounting,
     Curve,
     Features,
+    Limit,
     Matrix,
+    Objective,
     Place,
     Recommend,
     Share,
@@ -37,6 +40,7 @@ from foretell.decide.questions import (
 from foretell.decide.recommend import Ranking, judge
 from foretell.decide.results import Recommendation
 from foretell.decide.risk import Loss, resolve_objective
+from foretell.decide.roster import Rosters
 from foretell.decide.rows import Rows, encode_rows
 from foretell.decide.sharing.results import Sharing
 from foretell.decide.sharing.share import share
@@ -45,6 +49,7 @@ from foretell.errors import InvalidInput
 from foretell.forecast import Floats
 from foretell.parsing import Value
 from foretell.predictor import Predictor
+from foretell.variants import Variants
 
 ERROR_CORRELATION = 0.5
 """How much of their error two configurations of one item share. Measured: the normal scores of
@@ -61,8 +66,21 @@ class Bounds:
     """Items times kinds of nodes of one placement."""
 
 
+class _Weighed(NamedTuple):
+    """What the objective and the limits of a question are made of."""
+
+    quantities: Quantities
+    loss: Loss | None
+    """None where something is wrong with the objective."""
+    bounds: tuple[Bound, ...]
+    outermost: float
+
+
+_REMEMBERED_WEIGHINGS = 256
+
+
 class Decider:
-    """Takes decisions with one bundle. Immutable after construction; shared by threads."""
+    """Takes decisions with one bundle, and remembers how questions were read. Shared by threads."""
 
     def __init__(self, predictor: Predictor, bounds: Bounds = Bounds()) -> None:
         self.predictor = predictor
@@ -71,6 +89,8 @@ class Decider:
         self._book = FactBook(predictor)
         self._estimator = Estimator(predictor.schema, predictor.tables)
         self._usual = Quantities(predictor.schema, Accounting())
+        self._rosters = Rosters(predictor, self._book, bounds.candidates)
+        self._known: dict[tuple[Objective, tuple[Limit, ...], Accounting], _Weighed] = {}
 
     def recommend(self, question: Recommend) -> Recommendation:
         """Rank candidates for one item of work.
@@ -79,24 +99,19 @@ class Decider:
         """
         note, predictor = Violations(), self.predictor
         feature = place_feature(predictor, question.candidate_feature, "candidate_feature", note)
-        quantities = self._quantities(question.accounting)
-        loss = resolve_objective(question.objective, quantities, note)
-        bounds = resolve_limits(question.limits, quantities, note)
-        most = self.bounds.candidates
-        candidates = gather(question, predictor, self._book, feature, quantities, loss, most, note)
+        quantities, loss, bounds, outermost = self._weighed(question, note)
+        roster = self._rosters.of(question, feature)
+        note.found.extend(roster.wrong)
+        front = front_quantities(question, quantities, note)
+        roster.check_prices(loss, note)
         _check_answer(question, feature, note)
         if note.found or loss is None:
             raise InvalidInput(note.found)
         rows = self._rows(
-            question.features,
-            candidates.own,
-            candidates.fields,
-            candidates.prices,
-            quantities,
-            _outermost(loss, bounds),
+            question.features, roster.variants, roster.fields, roster.prices, quantities, outermost
         )
-        judged = judge(rows, loss, bounds)
-        ranking = Ranking(question, candidates, judged, loss, bounds)
+        judged = judge(rows, loss, bounds, front)
+        ranking = Ranking(question, roster, judged, loss, bounds)
         return ranking.recommendation(predictor.schema.workload, predictor.version)
 
     def matrix(self, question: Matrix) -> MatrixPlan:
@@ -129,9 +144,8 @@ class Decider:
         own = [{feature.name: value} for value in points.tolist()]
         fields = [f"values[{i}]" for i in range(len(own))]
         prices = np.full(len(own), price)
-        rows = self._rows(
-            question.features, own, fields, prices, quantities, _outermost(loss, bounds)
-        )
+        variants, outermost = Variants(predictor.encoder, own), _outermost(loss, bounds)
+        rows = self._rows(question.features, variants, fields, prices, quantities, outermost)
         return trace(question, feature, points, rows, loss, bounds, predictor.version)
 
     def what_if(self, question: WhatIf) -> Comparison:
@@ -151,8 +165,8 @@ class Decider:
         check_prices(prices, [f"{field}." for field in fields], loss, note)
         if note.found or loss is None:
             raise InvalidInput(note.found)
-        own = [side.features for side in sides]
-        rows = self._rows({}, own, fields, np.array(prices), quantities, _outermost(loss, ()))
+        variants = Variants(predictor.encoder, [side.features for side in sides])
+        rows = self._rows({}, variants, fields, np.array(prices), quantities, _outermost(loss, ()))
         return compare(question, rows, loss, predictor.schema.workload, predictor.version)
 
     def place(self, question: Place) -> Placement:
@@ -174,6 +188,22 @@ class Decider:
         """
         return share(question, self.predictor, self._strata)
 
+    def _weighed(self, question: Recommend, note: Violations) -> _Weighed:
+        """Return what a question weighs; whoever asks about work of many kinds asks the same."""
+        key = (question.objective, tuple(question.limits), question.accounting)
+        found = self._known.get(key)
+        if found is None:
+            before = len(note.found)
+            quantities = self._quantities(question.accounting)
+            loss = resolve_objective(question.objective, quantities, note)
+            bounds = resolve_limits(question.limits, quantities, note)
+            found = _Weighed(quantities, loss, bounds, _outermost(loss, bounds))
+            if len(note.found) == before:
+                if len(self._known) >= _REMEMBERED_WEIGHINGS:
+                    self._known.clear()
+                self._known[key] = found
+        return found
+
     def _quantities(self, accounting: Accounting) -> Quantities:
         usual = accounting == Accounting()
         return self._usual if usual else Quantities(self.predictor.schema, accounting)
@@ -181,20 +211,20 @@ class Decider:
     def _rows(
         self,
         common: Features,
-        own: Sequence[Features],
+        variants: Variants,
         fields: Sequence[str],
         prices: Floats,
         quantities: Quantities,
         outermost: float,
     ) -> Rows:
         """Return configurations, encoded and forecast together."""
-        encoded = encode_rows(self.predictor.encoder, common, own, fields)
+        encoded = encode_rows(variants, common, fields)
         prediction = self.predictor.forecast(encoded)
         outcomes = self._strata.outcomes(prediction.forecasts, ERROR_CORRELATION, outermost)
         book = self._book
 
         def facts() -> list[dict[str, Value]]:
-            return [book.facts({**common, **features}) for features in own]
+            return [book.facts({**common, **features}) for features in variants.own]
 
         return Rows(prediction, outcomes, quantities, facts, prices, self._estimator)
 

@@ -42,6 +42,7 @@ class Strata:
         self._coupling = _couplings(schema)
         self._tables: QuantileTables | None = None
         self._grids: dict[tuple[int, float], Floats] = {}
+        self._placed: dict[tuple[object, ...], Floats] = {}
 
     def outcomes(
         self, forecasts: Forecasts, correlation: float, outermost: float = OUTERMOST
@@ -50,20 +51,36 @@ class Strata:
         count = strata_for(len(forecasts))
         return Outcomes(self, forecasts, count, correlation, outermost)
 
-    def coupling(self, metric: int) -> tuple[int, bool]:
-        """Return which metric this one moves with, and whether in the opposite direction."""
-        return self._coupling[metric]
-
     def residuals(self, tables: QuantileTables, count: int, outermost: float) -> Floats:
         """Return R in `count` strata, [T, M, count], not decreasing along the strata."""
         if tables is not self._tables or len(self._grids) > _REMEMBERED_GRIDS:
-            self._tables, self._grids = tables, {}
+            self._tables, self._grids, self._placed = tables, {}, {}
         key = (count, outermost)
         grid = self._grids.get(key)
         if grid is None:
             levels = np.clip(levels_of(count), outermost, 1 - outermost)
             grid = self._grids[key] = _residuals(tables, levels)
         return grid
+
+    def placed(
+        self, forecasts: Forecasts, m: int, count: int, outermost: float, correlation: float
+    ) -> Floats:
+        """Return the residuals of one metric, [n, count], each in the outcome where it happens.
+
+        They follow from the rows' tables alone, and so are the same again and again.
+        """
+        grid = self.residuals(forecasts.tables, count, outermost)
+        table = forecasts.table[:, m]
+        key = (m, count, outermost, correlation, table.tobytes())
+        placed = self._placed.get(key)
+        if placed is None:
+            places = _places(len(table), count, *self._coupling[m], correlation)
+            placed = grid[table, m].take(places)
+            if placed.size <= MOST_CELLS:
+                if len(self._placed) >= _REMEMBERED_GRIDS:
+                    self._placed.clear()
+                self._placed[key] = placed
+        return placed
 
 
 class Outcomes:
@@ -88,22 +105,19 @@ class Outcomes:
         """Return the outcomes of one metric, [n, count], in its unit."""
         m = self.forecasts.metric_index(name)
         if m not in self._known:
-            coupling = self._strata.coupling(m)
-            places = _places(len(self.forecasts), self.count, *coupling, self._correlation)
-            self._known[m] = self._sorted(m).take(places)
+            self._known[m] = self._values(m)
         return self._known[m]
 
-    def _sorted(self, m: int) -> Floats:
+    def _values(self, m: int) -> Floats:
         f = self.forecasts
-        grid = self._strata.residuals(f.tables, self.count, self._outermost)
+        placed = self._strata.placed(f, m, self.count, self._outermost, self._correlation)
+        values: Floats = placed * f.scale[:, m, None]
         # In place: for a few rows, room for each step would cost more than the step.
-        ordered: Floats = grid[f.table[:, m], m]
-        ordered *= f.scale[:, m, None]
-        ordered += f.location[:, m, None]
+        values += f.location[:, m, None]
         if f.log[m]:
-            np.minimum(ordered, _LARGEST_EXPONENT, out=ordered)
-            np.exp(ordered, out=ordered)
-        return ordered
+            np.minimum(values, _LARGEST_EXPONENT, out=values)
+            np.exp(values, out=values)
+        return values
 
 
 def strata_for(rows: int) -> int:

@@ -7,9 +7,9 @@ candidate's catalog, or one of `cost` (price of the time that a unit of work tak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, overload
 
 from foretell.parsing import Value
 
@@ -90,13 +90,43 @@ class Candidate:
     """How many of it are free; None is unlimited."""
 
 
+class CandidateSet(Sequence[Candidate]):
+    """Candidates that never change: what a decider makes of one set, it makes once.
+
+    Sets are told apart as objects, whatever is in them.
+    """
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Sequence[Candidate]) -> None:
+        """Keep candidates."""
+        self._given = tuple(given)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
+        """Return one, or some."""
+        return self._given[index]
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Go through them."""
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._given)
+
+
 @dataclass(frozen=True, slots=True)
 class Recommend:
     """Which candidate is best for one item of work?"""
 
     features: Features
     objective: Objective
-    candidates: tuple[Candidate, ...] = ()
+    candidates: Sequence[Candidate] = ()
+    """A `CandidateSet`, where the same candidates are asked about more than once."""
     all_known: bool = False
     """Also every value of the candidate feature that the bundle knows."""
     candidate_feature: str = ""

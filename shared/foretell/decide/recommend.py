@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.decide.candidates import Candidates
-from foretell.decide.comparing import hindsight, pareto_front, probability_best
+from foretell.decide.comparing import pareto_front, probability_best
 from foretell.decide.limits import Bound, Keeping
+from foretell.decide.quantities import Quantity
 from foretell.decide.questions import COST, ENERGY, Recommend
 from foretell.decide.results import (
     Excluded,
@@ -23,7 +23,8 @@ from foretell.decide.results import (
     Regret,
     Verdict,
 )
-from foretell.decide.risk import Loss
+from foretell.decide.risk import Loss, LossTerm
+from foretell.decide.roster import Roster
 from foretell.decide.rows import Rows
 from foretell.forecast import Floats
 
@@ -46,14 +47,28 @@ class Judgement:
     """[n], what they are ranked by; NaN where it cannot be known."""
     losses: Floats
     """[n, outcomes]"""
+    front: Floats | None
+    """[n, K], what the Pareto front is taken of, small is good; None if it is not asked for."""
 
 
-def judge(rows: Rows, loss: Loss, bounds: Sequence[Bound]) -> Judgement:
-    """Return what the objective and every limit say about all rows."""
+def judge(
+    rows: Rows, loss: Loss, bounds: Sequence[Bound], front: Sequence[Quantity] = ()
+) -> Judgement:
+    """Return what the objective, every limit and the front's quantities say about all rows."""
     losses = loss.losses({q.name: rows.values(q) for q in loss.quantities})
     return Judgement(
-        rows, tuple(bound.keeping(rows) for bound in bounds), loss.measure(losses), losses
+        rows,
+        tuple(bound.keeping(rows) for bound in bounds),
+        loss.measure(losses),
+        losses,
+        _front_losses(rows, loss, front) if front else None,
     )
+
+
+def _front_losses(rows: Rows, loss: Loss, front: Sequence[Quantity]) -> Floats:
+    terms = [Loss((LossTerm(q, 1.0, 1.0),), loss.risk, loss.quantile) for q in front]
+    columns = [t.measure(t.losses({q.name: rows.values(q) for q in t.quantities})) for t in terms]
+    return np.column_stack(columns)
 
 
 class Ranking:
@@ -62,13 +77,13 @@ class Ranking:
     def __init__(
         self,
         question: Recommend,
-        candidates: Candidates,
+        roster: Roster,
         judged: Judgement,
         loss: Loss,
         bounds: tuple[Bound, ...],
     ) -> None:
         self._question = question
-        self._candidates = candidates
+        self._roster = roster
         self._judged = judged
         self._loss = loss
         self._bounds = bounds
@@ -93,8 +108,9 @@ class Ranking:
             places = np.arange(len(order))
         else:  # what is not cut short need not be put in order: that would be a copy
             places = order
-        best = probability_best(losses)[places] if len(order) else np.zeros(0)
-        front, regret = self._front(), self._regret(best, losses, places)
+        least = losses.min(axis=0) if len(order) else np.zeros(0)
+        best = probability_best(losses, least)[places] if len(order) else np.zeros(0)
+        front, regret = self._front(), self._regret(best, losses, places, least)
         ranked = self._ranked(best, front)
         excluded = tuple(
             self._excluded(i, reason)
@@ -112,8 +128,8 @@ class Ranking:
             excluded=excluded,
             regret=regret,
             infeasible=None if len(order) else self._infeasible(),
-            front=tuple(int(i) for i in order if front[i]),
-            candidate_count=len(self._candidates),
+            front=tuple(order[front[order]].tolist()),
+            candidate_count=len(self._roster),
         )
 
     def _judge(self) -> NDArray[np.intp]:
@@ -126,7 +142,7 @@ class Ranking:
             broken |= ~keeping.holds
         thin = judged.rows.prediction.support < question.support_floor
         reasons = np.where(unknown, 2, np.where(broken, 3, np.where(thin, 4, 0)))
-        reasons[[c.available == 0 for c in self._candidates.given]] = 1
+        reasons[self._roster.taken] = 1
         return reasons
 
     def _verdict(self, best: Floats, regret: Regret | None) -> Verdict:
@@ -139,8 +155,8 @@ class Ranking:
 
     def _front(self) -> NDArray[np.bool_]:
         """Return which of all candidates are on the Pareto front; none unless one was asked for."""
-        on = np.zeros(len(self._candidates), dtype=np.bool_)
-        losses = self._candidates.front_losses(self._judged.rows, self._loss)
+        on = np.zeros(len(self._roster), dtype=np.bool_)
+        losses = self._judged.front
         if losses is not None and len(self._order):
             known = self._order[~np.isnan(losses[self._order]).any(axis=1)]
             on[known[pareto_front(losses[known])]] = True
@@ -157,7 +173,7 @@ class Ranking:
         found = [
             Ranked(
                 rank=rank + 1,
-                name=self._candidates.given[i].name,
+                name=self._roster.given[i].name,
                 index=i,
                 objective=told[rank],
                 estimates=forecasts[rank],
@@ -194,7 +210,7 @@ class Ranking:
     def _excluded(self, i: int, reason: ExclusionReason) -> Excluded:
         checks, prediction = self._checks(i), self._judged.rows.prediction
         return Excluded(
-            name=self._candidates.given[i].name,
+            name=self._roster.given[i].name,
             index=i,
             reason=reason,
             why=self._why_not(i, reason, checks),
@@ -218,10 +234,13 @@ class Ranking:
             if not c.holds
         )
 
-    def _regret(self, best: Floats, losses: Floats, places: NDArray[np.intp]) -> Regret | None:
+    def _regret(
+        self, best: Floats, losses: Floats, places: NDArray[np.intp], least: Floats
+    ) -> Regret | None:
         if not len(best):
             return None
-        mine, perfect = hindsight(losses, int(places[0]))
+        # The choice against that of hindsight, which turns out the best whatever happens.
+        mine, perfect = float(losses[places[0]].mean()), float(least.mean())
         told = self._loss.told(np.array([mine, perfect]))
         share = (mine - perfect) / mine if mine > 0 else None
         return Regret(1.0 - float(best[0]), float(abs(told[0] - told[1])), share)
@@ -234,7 +253,7 @@ class Ranking:
         binding = int(np.argmin(kept))
         misses = [max(self._miss(b, k, i) for b, k in self._pairs()) for i in judged]
         nearest = judged[int(np.argmin(misses))]
-        miss, name = min(misses), self._candidates.given[nearest].name
+        miss, name = min(misses), self._roster.given[nearest].name
         if miss <= 0:
             lacking = "what keeps the limits has not enough evidence"
             return Infeasible(-1, kept, name, nearest, 0.0, lacking)

@@ -14,11 +14,12 @@ from foretell.decide.quantities import Power, Quantities, Quantity, WorkTime
 from foretell.decide.questions import COST, Features
 from foretell.decide.results import Estimate
 from foretell.decide.units import SECONDS_PER_HOUR
-from foretell.encoding import Encoded, Encoder
+from foretell.encoding import Encoded
 from foretell.errors import InvalidInput, Violation
 from foretell.forecast import Floats
 from foretell.parsing import Value
 from foretell.predictor import Prediction
+from foretell.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -113,27 +114,23 @@ class Rows:
         return unknown if found is None else np.asarray(self.values(found).mean(axis=1))
 
 
-def encode_rows(
-    encoder: Encoder, common: Features, own: Sequence[Features], field_of: Sequence[str]
-) -> Encoded:
+def encode_rows(variants: Variants, common: Features, field_of: Sequence[str]) -> Encoded:
     """Encode rows that share features and have some of their own, which replace the shared.
 
     Raises InvalidInput whose fields are `features[...]` for what is shared, and begin with the
     row's `field_of` for its own: `candidates[2].features[batch_size]`.
     """
     try:
-        return encoder.encode_variants(common, own)
+        return variants.encode(common)
     except InvalidInput:
-        raise InvalidInput(_violations(encoder, common, own, field_of)) from None
+        raise InvalidInput(_violations(variants, common, field_of)) from None
 
 
-def _violations(
-    encoder: Encoder, common: Features, own: Sequence[Features], field_of: Sequence[str]
-) -> list[Violation]:
+def _violations(variants: Variants, common: Features, field_of: Sequence[str]) -> list[Violation]:
     """Return what is wrong, each thing once and under the name by which the caller sent it."""
     found: dict[tuple[str, str], Violation] = {}
-    for features, prefix in zip(own, field_of, strict=True):
-        for violation in encoder.violations({**common, **features}):
+    for features, prefix in zip(variants.own, field_of, strict=True):
+        for violation in variants.encoder.violations({**common, **features}):
             name = violation.field.removeprefix("features[").removesuffix("]")
             at = f"{prefix}.{violation.field}" if name in features else violation.field
             found.setdefault(

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.decide import Candidate, Decider, Limit, Objective, Recommend, Recommendation, Term
+from foretell.decide import (
+    Candidate,
+    CandidateSet,
+    Decider,
+    Limit,
+    Objective,
+    Recommend,
+    Recommendation,
+    Term,
+)
+from foretell.errors import InvalidInput
 from tests.lab import HARDWARE, LATENCY
 
 
@@ -239,3 +249,43 @@ def test_the_answer_is_the_same_again(decider: Decider) -> None:
     """The same question has the same answer: nothing is drawn anew."""
     assert ask(decider, risk=0.9) == ask(decider, risk=0.9)
     assert not any(np.isnan(r.objective) for r in ask(decider).ranked)
+
+
+SETS = [
+    [Candidate(name) for name in HARDWARE],
+    [Candidate("fast", {"batch_size": size}, price_per_hour=size) for size in (1.0, 8.0, 64.0)],
+    [Candidate("fast", available=0), Candidate("new", {"memory_gb": 32.0}), Candidate("old")],
+    [Candidate("fast", price_per_hour=-1.0), Candidate("nobody"), Candidate("fast")],
+    [],
+]
+KEPT = [CandidateSet(candidates) for candidates in SETS]
+
+
+@given(
+    which=st.integers(0, len(SETS) - 1),
+    every=st.booleans(),
+    size=st.sampled_from([0.5, 2.0, 300.0]),
+    quantity=st.sampled_from(["latency_ms", "throughput_per_s", "cost", "nothing"]),
+    limit=st.sampled_from([None, 10.0, 25.0, -1.0]),
+)
+def test_candidates_that_are_known_again_are_answered_as_any(
+    decider: Decider,
+    which: int,
+    every: bool,
+    size: float,
+    quantity: str,
+    limit: float | None,
+) -> None:
+    """What a decider remembers of a set changes no answer and no refusal."""
+
+    def answer(candidates: Any) -> object:  # noqa: ANN401 -- either kind
+        limits = () if limit is None else (Limit("latency_ms", at_most=limit),)
+        objective = Objective((Term(quantity),))
+        features = {"batch_size": size}
+        asked = Recommend(features, objective, candidates, all_known=every, limits=limits)
+        try:
+            return decider.recommend(asked)
+        except InvalidInput as error:
+            return error.violations
+
+    assert answer(KEPT[which]) == answer(tuple(SETS[which]))

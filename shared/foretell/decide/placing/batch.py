@@ -26,6 +26,7 @@ from foretell.encoding import Encoded, Encoder
 from foretell.errors import InvalidInput, Violation
 from foretell.forecast import Floats
 from foretell.predictor import Prediction, Predictor
+from foretell.variants import Variants
 
 KNOWN_CORRELATION, NEW_CORRELATION = 0.0, 0.5
 """How much of their error items share that run on one node.
@@ -128,7 +129,7 @@ def _encode(
 ) -> Encoded:
     own = [{**item.features, **node} for item in question.items for node in nodes]
     try:
-        return encode_rows(encoder, {}, own, [""] * len(own))
+        return encode_rows(Variants(encoder, own), {}, [""] * len(own))
     except InvalidInput:
         raise InvalidInput(_violations(encoder, question, nodes, firsts)) from None
 

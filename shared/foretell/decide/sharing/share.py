@@ -19,6 +19,7 @@ from foretell.decide.units import dimension
 from foretell.errors import InvalidInput, listing
 from foretell.predictor import Predictor
 from foretell.schema import Schema
+from foretell.variants import Variants
 
 NEIGHBOUR = "neighbour"
 ALONE = "alone"
@@ -52,7 +53,7 @@ def share(question: Share, predictor: Predictor, strata: Strata) -> Sharing:
     knows_alone = ALONE in predictor.encoder.vocabulary.get(asked.neighbour, ())
     nobody = {asked.neighbour: ALONE} if knows_alone else {}
     layout = lay_out(asked.question, asked.neighbour, asked.item_feature, asked.batch, nobody)
-    encoded = encode_rows(predictor.encoder, {}, layout.own, layout.fields)
+    encoded = encode_rows(Variants(predictor.encoder, layout.own), {}, layout.fields)
     forecasts = predictor.forecast(encoded).forecasts
     known = Known(
         items=question.items,

@@ -1,0 +1,78 @@
+"""Variants: rows that share most of their features, and have a few of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.columns import Codes, Numbers
+from foretell.encoding import Encoded, Encoder
+from foretell.parsing import Value
+
+
+class _Own(NamedTuple):
+    """What the rows have of their own, encoded: the columns of some slots."""
+
+    number_slots: NDArray[np.intp]
+    numbers: Numbers
+    category_slots: NDArray[np.intp]
+    categories: Codes
+
+
+class Variants:
+    """Rows by what is their own; what they share comes with each question.
+
+    MUST say the same as `Encoder.encode_variants`; a test compares them. Where all rows have the
+    same features of their own, and nothing that is unknown among them, these are read once.
+    """
+
+    def __init__(self, encoder: Encoder, own: Sequence[Mapping[str, Value]]) -> None:
+        """Keep the features of at least one row; these never change."""
+        self.encoder = encoder
+        self.own = own
+        self._steady = _is_steady(own)
+        self._read: _Own | None = None
+
+    def encode(self, common: Mapping[str, Value]) -> Encoded:
+        """Return one row for each variant: what is common, replaced by what is its own.
+
+        Raises InvalidInput as `Encoder.encode_variants` does.
+        """
+        read = self._read
+        if read is None:
+            encoded = self.encoder.encode_variants(common, self.own)
+            self._read = self._learn(encoded)
+            return encoded
+        base = self.encoder.encode_row({**common, **self.own[0]})
+        count = len(self.own)
+        numbers = np.empty((count, len(base.numbers)))
+        numbers[:] = base.numbers
+        numbers[:, read.number_slots] = read.numbers
+        categories = np.empty((count, len(base.categories)), dtype=np.int64)
+        categories[:] = base.categories
+        categories[:, read.category_slots] = read.categories
+        return Encoded(numbers, categories, (base.unknown,) * count)
+
+    def _learn(self, encoded: Encoded) -> _Own | None:
+        """Return the columns that are the variants' own; None where these depend on the rest."""
+        own, schema = set(self.own[0]), self.encoder.schema
+        own |= {f.name for f in schema.features if f.derive and f.derive.source in own}
+        # What is unknown may be met later, and has another code then.
+        if not self._steady or any(own.intersection(row) for row in encoded.unknown):
+            return None
+        numbers, categories = (
+            np.array([i for i, name in enumerate(names) if name in own], dtype=np.intp)
+            for names in (schema.number_names, schema.category_names)
+        )
+        return _Own(
+            numbers, encoded.numbers[:, numbers], categories, encoded.categories[:, categories]
+        )
+
+
+def _is_steady(own: Sequence[Mapping[str, Value]]) -> bool:
+    """Return whether all rows say something of the same features, so that no other row counts."""
+    names = own[0].keys() if own else ()
+    return all(row.keys() == names and None not in row.values() for row in own)
