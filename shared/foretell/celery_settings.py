@@ -19,8 +19,8 @@ TRAIN_TASK = "foretell.train"
 DECIDE_TASK = "foretell.decide"
 """Keywords: workload, observation_ids, decision (a `foretell.anomalies.Decision` as JSON)."""
 
-TRIAL_TASK = "foretell.trial"
-"""Keywords: search, number, tuned, bar (one trial of a search for settings)."""
+PART_TASK = "foretell.part"
+"""Keywords: work, number, part (of the work that a job shares, such as one fold)."""
 
 TIME_LIMIT_S = 6 * 3600
 """After so long a task is killed."""
@@ -46,7 +46,7 @@ CONFIG: dict[str, Any] = {
         INGEST_TASK: {"queue": INGEST_QUEUE},
         DECIDE_TASK: {"queue": INGEST_QUEUE},
         TRAIN_TASK: {"queue": TRAIN_QUEUE},
-        TRIAL_TASK: {"queue": TRAIN_QUEUE},
+        PART_TASK: {"queue": TRAIN_QUEUE},
     },
     "task_default_queue": TRAIN_QUEUE,
     "task_create_missing_queues": True,

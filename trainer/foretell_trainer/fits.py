@@ -48,8 +48,9 @@ def fit_with_engine(
     """Fit with the engine of `foretell_trainer.training`.
 
     ``spec["fit"]`` has its settings, ``spec["split"]`` a split to cross-validate by, as in
-    ``grouped:model``, ``spec["validated"]`` what else belongs on the report card, and
-    ``spec["base"]`` the bundle to go on from, as `foretell_trainer.updating` takes it.
+    ``grouped:model``, ``spec["help"]`` the `Help` that its folds may have,
+    ``spec["validated"]`` what else belongs on the report card, and ``spec["base"]`` the bundle to
+    go on from, as `foretell_trainer.updating` takes it.
     """
     # Numerical libraries are loaded by the process that fits, not by the one that forks it.
     from foretell_trainer.cross_validation import cross_validate  # noqa: PLC0415
@@ -67,7 +68,9 @@ def fit_with_engine(
     if "split" in spec:
         split = parse_split(str(spec["split"]), schema)
         part = part_of(progress, 0.0, SPLIT_SHARE)
-        validated["cross_validation"] = cross_validate(*rows, split, settings, part, should_stop)
+        validated["cross_validation"] = cross_validate(
+            *rows, split, settings, part, should_stop, spec.get("help")
+        )
         progress = part_of(progress, SPLIT_SHARE, 1.0)
     return train(*rows, out, settings, progress, should_stop, validated)
 

@@ -233,19 +233,23 @@ class TrainingRuns:
         snapshot: Snapshot,
         catalogs: Sequence[CatalogTable],
     ) -> Mapping[str, Any]:
-        """Return the job's spec with the settings that a search found, now or before.
+        """Return the job's spec with the settings that a search found, now or before, and the
+        workers who help.
 
         ``spec["search"]`` is a budget, as in ``trials=30,seconds=600``.
         """
+        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+        from foretell_trainer.crew.sharing import Help  # noqa: PLC0415
+
+        helped_by = Help(self._settings.broker_url, is_worker=True)
         fit = {"family": schema.family, **run.spec.get("fit", {})}
         workload, registry = schema.workload, self._settings.registry
         fit.setdefault("tuned", read_tuned(registry, workload, fit["family"]))
         if "search" not in run.spec:
-            return {**run.spec, "fit": fit}
-        # Numerical libraries are loaded by the process that fits, not by the one that forks it.
+            return {**run.spec, "fit": fit, "help": helped_by}
         from foretell_trainer.engine.training_set import FitSettings  # noqa: PLC0415
         from foretell_trainer.search.budget import Budget  # noqa: PLC0415
-        from foretell_trainer.search.job import Help, search_snapshot  # noqa: PLC0415
+        from foretell_trainer.search.job import search_snapshot  # noqa: PLC0415
 
         verdict = search_snapshot(
             schema,
@@ -254,14 +258,15 @@ class TrainingRuns:
             FitSettings(**fit),
             Budget.parse(str(run.spec["search"])),
             self._settings.data / "searches",
-            helped_by=Help(self._settings.broker_url, is_worker=True),
+            helped_by=helped_by,
             progress=part_of(run.tell, 0.0, SEARCH_SHARE),
             should_stop=run.should_stop,
         )
         if verdict.is_better:
             fit["tuned"] = dict(verdict.tuned)
             write_tuned(registry, workload, verdict.describe())
-        return {**run.spec, "fit": fit, "validated": {"search": verdict.describe()}}
+        validated = {"search": verdict.describe()}
+        return {**run.spec, "fit": fit, "help": helped_by, "validated": validated}
 
     def _trial(
         self,

@@ -2,8 +2,8 @@
 
 `foretell.ingest` stores the observations of one message, `foretell.decide` writes down what was
 decided about anomalies, `foretell.bury` keeps messages that
-nobody can read, `foretell.train` runs a training job, `foretell.trial` one trial of a search that
-somebody else makes. A message is acknowledged when its work
+nobody can read, `foretell.train` runs a training job, `foretell.part` one part of the work that
+a job shares (`foretell_trainer.crew`). A message is acknowledged when its work
 is done; work that cannot be done now goes back to its queue. So nothing is lost, and since
 doing it twice changes nothing, nothing is doubled.
 """
@@ -28,8 +28,8 @@ from foretell.celery_settings import (
     DECIDE_TASK,
     INGEST_QUEUE,
     INGEST_TASK,
+    PART_TASK,
     TRAIN_TASK,
-    TRIAL_TASK,
 )
 from foretell.errors import ForetellError, Unavailable
 from foretell.logs import get_logger
@@ -49,7 +49,7 @@ from foretell_trainer.turns import Busy
 
 if TYPE_CHECKING:
     from foretell_trainer.corrections.following import Following
-    from foretell_trainer.search.crew import Trials
+    from foretell_trainer.crew.helping import Parts
     from foretell_trainer.watch.watching import Watching
 
 BURY_TASK = "foretell.bury"
@@ -135,12 +135,12 @@ class Resources:
             return False
 
     @cached_property
-    def trials(self) -> Trials:
-        """The runner of trials."""
+    def parts(self) -> Parts:
+        """What does parts of the work of others."""
         # Numerical libraries are loaded by the process that fits, not by the one that forks it.
-        from foretell_trainer.search.crew import Trials  # noqa: PLC0415
+        from foretell_trainer.crew.helping import Parts  # noqa: PLC0415
 
-        return Trials(self.client)
+        return Parts(self.client)
 
     @cached_property
     def runs(self) -> TrainingRuns:
@@ -181,18 +181,10 @@ def register_tasks(app: Celery, resources: Resources) -> None:
             # To the end of the queue: other workloads do not wait behind this one.
             raise self.retry(exc=busy, countdown=PAUSE_S) from busy
 
-    @app.task(name=TRIAL_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
-    def trial(
-        *_args: Any,
-        search: Any = "",
-        number: Any = 0,
-        tuned: Any = None,
-        bar: Any = (),
-        **_more: Any,
-    ) -> None:
-        _or_give_back(
-            lambda: resources.trials.run(str(search), int(number), dict(tuned or {}), list(bar))
-        )
+    @app.task(name=PART_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
+    def part(*_args: Any, work: Any = "", number: Any = 0, part: Any = None, **_more: Any) -> None:
+        about = (str(work), int(number), dict(part or {}), str(app.conf.foretell_worker))
+        _or_give_back(lambda: resources.parts.run(*about))
 
 
 def _ingest(resources: Resources, workload: object, observations: object) -> None:

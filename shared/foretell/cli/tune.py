@@ -104,7 +104,8 @@ def _search(
     quiet: bool,
 ) -> Verdict:
     from foretell_trainer.catalogs import catalogs_from_files
-    from foretell_trainer.search.job import Help, search_snapshot
+    from foretell_trainer.crew.sharing import Help
+    from foretell_trainer.search.job import search_snapshot
     from foretell_trainer.snapshot import snapshot_from_files
     from foretell_trainer.training import FitSettings
 

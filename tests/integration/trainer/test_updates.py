@@ -10,7 +10,7 @@ from foretell_trainer.fits import fit_with_engine
 from foretell_trainer.ingest import ingest_messages
 from foretell_trainer.runs import TrainingRuns
 from tests.integration.trainer.conftest import Place
-from tests.integration.trainer.test_search_worker import measured
+from tests.integration.trainer.test_crew import measured
 
 QUICK = {"family": "sgd", "random_folds": 2, "grouped_folds": 2, "threads": 1}
 

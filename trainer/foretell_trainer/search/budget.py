@@ -50,7 +50,7 @@ class Verdict:
     failed: int
     seconds: float
     workers: int
-    """How many other workers took part at most."""
+    """How many other workers ended trials of it."""
     tuned: Mapping[str, float]
     """The best settings; empty if no trial was better than the default."""
     gain: float

@@ -7,58 +7,23 @@ are compared once more, on folds that no trial saw; what is not clearly better i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from foretell.errors import Cancelled, ForetellError
+from foretell_trainer.crew.others import Nobody, Others
 from foretell_trainer.engine.training_set import Progress
 from foretell_trainer.search.budget import Budget, Verdict, gain_of
+from foretell_trainer.search.parts import part_of_trial, result_of, trial_of
 from foretell_trainer.search.study import Study
 from foretell_trainer.search.trials import Bar, Ground, Result, Tuned, run_trial
 
 _FRESH = 1000
 """What is added to the seed for folds that no trial saw."""
 _MOST_FAILURES = 5
-
-
-class Others(Protocol):
-    """Workers elsewhere that run trials, too."""
-
-    def free(self) -> int:
-        """Return how many more trials they would begin at once."""
-
-    def send(self, number: int, tuned: Tuned, bar: Bar) -> None:
-        """Have a trial run."""
-
-    def results(self, wait_s: float) -> Iterator[tuple[int, Result]]:
-        """Yield what has ended, after waiting for the first at most so long."""
-
-    def waiting(self) -> int:
-        """Return how many trials that were sent have not ended, and still may."""
-
-
-class Nobody:
-    """No workers elsewhere."""
-
-    def free(self) -> int:
-        """Return 0."""
-        return 0
-
-    def send(self, number: int, tuned: Tuned, bar: Bar) -> None:
-        """Refuse: nobody is there."""
-        raise NotImplementedError  # free() is 0: nobody sends
-
-    def results(self, wait_s: float) -> Iterator[tuple[int, Result]]:  # noqa: ARG002
-        """Yield nothing."""
-        return iter(())
-
-    def waiting(self) -> int:
-        """Return 0."""
-        return 0
 
 
 def search(
@@ -93,22 +58,19 @@ class _Search:
         self._progress = progress
         self._should_stop = should_stop
         self._began = time.monotonic()
-        self._elsewhere = 0
-        self._most_elsewhere = 0
+        self._workers: set[str] = set()
 
     def run(self) -> Verdict:
+        self._hand_out()
         self._measure_default()
         while self._may_ask():
-            while self._others.free() > 0 and self._may_ask():
+            self._hand_out()
+            if not self._take_back() and self._may_ask():
                 number, tuned = self._study.ask()
-                self._others.send(number, tuned, self._study.bar())
-                self._elsewhere += 1
-                self._most_elsewhere = max(self._most_elsewhere, self._elsewhere)
-            if self._may_ask():
-                self._try_here()
+                self._try_here(number, tuned, self._study.bar())
             self._collect(0.0)
-        while self._others.waiting() and not self._is_late() and not self._should_stop():
-            self._collect(1.0)
+        while self._others.waiting() and not self._is_over():
+            self._collect(0.0 if self._take_back() else 1.0)
         return self._verdict()
 
     def _measure_default(self) -> None:
@@ -116,12 +78,35 @@ class _Search:
             # Without it there is nothing to compare with, so it may take longer than the budget.
             self._study.tell_default(run_trial(self._ground, {}, should_stop=self._should_stop))
 
+    def _hand_out(self) -> None:
+        """Send the trials that are known now: one for each who is free; the first all at once.
+
+        Those are drawn at random, whatever comes of others. What nobody begins is taken back.
+        """
+        free = self._others.free()
+        if free <= 0 or not self._may_ask():
+            return
+        left = self._budget.trials - self._begun()
+        bar = self._study.bar()
+        asked = (self._study.ask() for _ in range(min(max(free, self._study.at_random()), left)))
+        self._others.send({number: part_of_trial(tuned, bar) for number, tuned in asked})
+
+    def _take_back(self) -> bool:
+        """Run a trial that was sent and that nobody has begun; return whether there is one."""
+        taken = self._others.take()
+        if taken is not None:
+            number, part = taken
+            self._try_here(number, *trial_of(part))
+        return taken is not None
+
     def _may_ask(self) -> bool:
         if self._should_stop():
             raise Cancelled
-        begun = self._ended() + self._elsewhere
         failing = self._study.count("FAIL") >= _MOST_FAILURES and not self._ended()
-        return begun < self._budget.trials and not self._is_late() and not failing
+        return self._begun() < self._budget.trials and not self._is_late() and not failing
+
+    def _begun(self) -> int:
+        return self._ended() + self._others.waiting()
 
     def _ended(self) -> int:
         return self._study.count("COMPLETE", "PRUNED")
@@ -129,10 +114,9 @@ class _Search:
     def _is_late(self) -> bool:
         return time.monotonic() - self._began > self._budget.seconds
 
-    def _try_here(self) -> None:
-        number, tuned = self._study.ask()
+    def _try_here(self, number: int, tuned: Tuned, bar: Bar) -> None:
         try:
-            result = run_trial(self._ground, tuned, self._study.bar(), self._is_over)
+            result = run_trial(self._ground, tuned, bar, self._is_over)
         except Cancelled:
             self._study.tell(number, None)
             return
@@ -144,9 +128,9 @@ class _Search:
         return self._is_late() or self._should_stop()
 
     def _collect(self, wait_s: float) -> None:
-        for number, result in self._others.results(wait_s):
-            self._elsewhere -= 1
-            self._tell(number, result)
+        for answer in self._others.answers(wait_s):
+            self._workers.add(answer.worker)
+            self._tell(answer.number, result_of(answer))
 
     def _tell(self, number: int, result: Result) -> None:
         self._study.tell(number, result)
@@ -166,7 +150,7 @@ class _Search:
             stopped=self._study.count("PRUNED"),
             failed=self._study.count("FAIL"),
             seconds=time.monotonic() - self._began,
-            workers=self._most_elsewhere,
+            workers=len(self._workers),
             tuned={},
             gain=0.0,
             doubt=0.0,

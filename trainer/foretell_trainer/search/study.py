@@ -66,6 +66,10 @@ class Study:
         """Write down what came of the default settings."""
         self._study.set_user_attr(_DEFAULT, result.to_json())
 
+    def at_random(self) -> int:
+        """Return how many of the next trials do not depend on what comes of others."""
+        return max(_FIRST_AT_RANDOM - len(self._study.trials), 0)
+
     def ask(self) -> tuple[int, Tuned]:
         """Return the number and the settings of the next trial."""
         trial = self._study.ask()
