@@ -29,6 +29,7 @@ MOST_JOINED = 20
 
 # What else is wrong with these, the trainer says.
 _FAMILY = re.compile(r"[a-z]{1,20}(:[a-z+]{1,100})?")
+_SPLIT = re.compile(r"[a-z]{1,20}(:[^\s:]{1,200})?")
 _SEARCH = re.compile(r"(trials=\d{1,6}|seconds=\d{1,9}(\.\d+)?)(,(trials|seconds)=[\d.]{1,9})?")
 
 _T = TypeVar("_T")
@@ -120,6 +121,8 @@ class RetrainWish:
     """The family of estimators; empty for the schema's."""
     search: str = ""
     """The budget of a search for settings; empty for no search."""
+    split: str = ""
+    """The split to cross-validate by; empty for none."""
     join: bool = False
     """Whether a job that is not over yet will do."""
 
@@ -134,6 +137,7 @@ class RetrainWish:
         for field, text, form, example in (
             ("family", self.family, _FAMILY, "lightgbm"),
             ("search", self.search, _SEARCH, "trials=30,seconds=600"),
+            ("split", self.split, _SPLIT, "grouped:model"),
         ):
             if text and not form.fullmatch(text):
                 found.append(Violation(field, text[:100], f"must be like {example!r}"))
@@ -150,6 +154,7 @@ class RetrainWish:
             "window_rows": self.window_rows,
             "fit": {"family": self.family} if self.family else {},
             "search": self.search,
+            "split": self.split,
         }
         return {"simulated": self.simulated, **{k: v for k, v in given.items() if v}}
 

@@ -186,6 +186,7 @@ def _why_no_update(spec: Mapping[str, Any], schema: Schema, ground: Ground | Non
     reasons = (
         (bool(ground.why_not), ground.why_not),
         ("search" in spec, "a search tries fits to all of them"),
+        ("split" in spec, "a cross-validation fits to parts of all of them"),
         (family != ground.family, f"the current bundle is of the family {ground.family!r}"),
         (ground.fit_seconds < WORTH_S, f"a fit takes {ground.fit_seconds:.0f} s"),
         (ground.new < FEWEST_NEW, f"{ground.new} new ones are too few to update with"),

@@ -169,6 +169,7 @@ def retrain_wish(request: model_pb2.RetrainRequest) -> RetrainWish:
         request.window_rows,
         request.family,
         request.search,
+        request.split,
         request.join,
     )
 

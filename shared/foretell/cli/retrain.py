@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     help="First search for settings that err less, within this budget.",
 )
 @click.option(
+    "--split",
+    metavar="KIND[:CATEGORY,…]",
+    default="",
+    help="First cross-validate, by a split such as kfold, grouped:model or time.",
+)
+@click.option(
     "--join", is_flag=True, help="Take a job that waits or is under way, if there is one."
 )
 @server_options
@@ -57,6 +63,7 @@ def retrain(
     window_rows: int | None,
     family: str,
     search: str,
+    split: str,
     join: bool,
     as_json: bool,
     **server: Any,  # noqa: ANN401 -- the options of server_options
@@ -84,6 +91,7 @@ def retrain(
             window_rows=window_rows or 0,
             family=family,
             search=search,
+            split=split,
             join=join,
         )
         if wait:

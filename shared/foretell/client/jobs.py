@@ -46,6 +46,8 @@ class RetrainAsk(TypedDict, total=False):
     """The family of estimators; the schema's if not given."""
     search: str
     """A budget for a search for better settings before the fit: `trials=30,seconds=600`."""
+    split: str
+    """A split to cross-validate by before the fit: `kfold`, `grouped:model`, `time`."""
     join: bool
     """Take a job of the workload that is not over yet for the answer, if there is one."""
 
@@ -62,6 +64,7 @@ def retrain_request(workload: str, ask: RetrainAsk) -> RetrainRequest:
         window_rows=ask.get("window_rows", 0),
         family=ask.get("family", ""),
         search=ask.get("search", ""),
+        split=ask.get("split", ""),
         join=ask.get("join", False),
     )
 

@@ -266,7 +266,7 @@ class Lineage(_message.Message):
     def __init__(self, snapshot_sha256: _Optional[str] = ..., row_count: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sources: _Optional[_Iterable[str]] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class RetrainRequest(_message.Message):
-    __slots__ = ("workload", "request_id", "include_simulated", "skip_gate_reason", "reason", "mode", "window_rows", "family", "search", "join")
+    __slots__ = ("workload", "request_id", "include_simulated", "skip_gate_reason", "reason", "mode", "window_rows", "family", "search", "join", "split")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SIMULATED_FIELD_NUMBER: _ClassVar[int]
@@ -277,6 +277,7 @@ class RetrainRequest(_message.Message):
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
     JOIN_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
     workload: str
     request_id: str
     include_simulated: bool
@@ -287,7 +288,8 @@ class RetrainRequest(_message.Message):
     family: str
     search: str
     join: bool
-    def __init__(self, workload: _Optional[str] = ..., request_id: _Optional[str] = ..., include_simulated: bool = ..., skip_gate_reason: _Optional[str] = ..., reason: _Optional[str] = ..., mode: _Optional[_Union[RetrainMode, str]] = ..., window_rows: _Optional[int] = ..., family: _Optional[str] = ..., search: _Optional[str] = ..., join: bool = ...) -> None: ...
+    split: str
+    def __init__(self, workload: _Optional[str] = ..., request_id: _Optional[str] = ..., include_simulated: bool = ..., skip_gate_reason: _Optional[str] = ..., reason: _Optional[str] = ..., mode: _Optional[_Union[RetrainMode, str]] = ..., window_rows: _Optional[int] = ..., family: _Optional[str] = ..., search: _Optional[str] = ..., join: bool = ..., split: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "workload", "state", "stage", "fraction_done", "numbers", "bundle_version", "error", "create_time", "start_time", "end_time", "request_id", "outcome", "promoted", "reason")

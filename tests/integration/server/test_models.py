@@ -149,13 +149,14 @@ def test_same_request_id_is_the_same_job(training: RunningServer) -> None:
 
 
 def test_retrain_says_how(training: RunningServer, broker: str) -> None:
-    """Mode, window, family and search of a request are in the task; a request that joins gets the
-    job that waits, and makes none."""
+    """Mode, window, family, search and split of a request are in the task; a request that joins
+    gets the job that waits, and makes none."""
     asked = {
         "mode": model_pb2.RETRAIN_MODE_WINDOWED,
         "window_rows": 500,
         "family": "ridge",
         "search": "trials=3",
+        "split": "grouped:kind",
     }
     job = retrain(training, **asked)
     (task,) = tasks(broker)
@@ -165,6 +166,7 @@ def test_retrain_says_how(training: RunningServer, broker: str) -> None:
         "window_rows": 500,
         "fit": {"family": "ridge"},
         "search": "trials=3",
+        "split": "grouped:kind",
     }
     assert retrain(training, request_id="another", join=True).id == job.id
     assert len(tasks(broker)) == 1
@@ -173,7 +175,14 @@ def test_retrain_says_how(training: RunningServer, broker: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [{"mode": 9}, {"window_rows": 5}, {"family": "../x"}, {"search": "for ever"}]
+    "asked",
+    [
+        {"mode": 9},
+        {"window_rows": 5},
+        {"family": "../x"},
+        {"search": "for ever"},
+        {"split": "by hand"},
+    ],
 )
 def test_retrain_in_no_way_is_refused(shared_server: RunningServer, asked: dict[str, Any]) -> None:
     """What no trainer could make sense of is INVALID_ARGUMENT, by the field's name."""
