@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Train anew when the last run is so long ago and there are new observations.",
     )
+    retrain_at: str | None = Field(
+        default=None,
+        description="Train anew at these times if there are new observations: minute, hour, day "
+        "of the month, month and weekday in UTC, as in a crontab; `0 3 * * *` is nightly at three.",
+    )
     retrain_on_drift: bool = Field(
         default=False,
         description="Train anew when the errors of a group are distributed otherwise than before.",

@@ -1,17 +1,17 @@
-"""Retraining by itself: after so many new observations, so long a time, or when errors drift.
+"""Retraining by itself: after so many new observations, so long a time, at times of the day, or
+when errors drift.
 
 Ingest counts in the broker what it stored; a training run that takes its snapshot begins the
-count anew. Every worker's parent process looks at the count now and then. Several of them may do
-so: one at a time asks, and nobody asks while a run of the workload waits or is under way. Nothing
-new is no reason to train.
+count anew. Celery beat, in every worker's parent process, looks at the count now and then.
+Several of them may do so: one at a time asks, and nobody asks while a run of the workload waits or
+is under way. Nothing new is no reason to train.
 """
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import redis
 
@@ -21,6 +21,9 @@ from foretell.jobs import Job, JobStore
 from foretell.logs import get_logger
 from foretell.registries import registry_of
 from foretell.settings import Settings
+
+if TYPE_CHECKING:
+    from foretell_trainer.beat import Beat
 
 LOOKED_EVERY_S = 5.0
 ASKED_ALONE_S = 30
@@ -51,24 +54,36 @@ class Schedule:
     def __init__(self, settings: Settings) -> None:
         self._rows = settings.retrain_after_observations
         self._seconds = settings.retrain_every_s
+        self._at = settings.retrain_at
         self._on_drift = settings.retrain_on_drift
         self._broker_url = settings.broker_url
         self._registry = registry_of(settings)
         self._client = redis.Redis.from_url(settings.broker_url, socket_timeout=5)
         self._jobs = JobStore(settings.broker_url)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True, name="schedule")
+        self._beat: Beat | None = None
+        self._is_time = False
 
     def start(self) -> None:
-        """Look now and then, in a thread, if any setting says that runs are due by themselves."""
-        if self._rows is not None or self._seconds is not None or self._on_drift:
-            self._thread.start()
+        """Look now and then, in a thread, if any setting says that runs are due by themselves.
+
+        Raises InvalidInput for times that are none.
+        """
+        others = (self._rows, self._seconds, self._on_drift or None)
+        if self._at is None and not any(reason is not None for reason in others):
+            return
+        # Celery is loaded by who needs it: most workers' parents do not.
+        from foretell_trainer.beat import Beat, Entry, crontab_of, every  # noqa: PLC0415
+
+        entries = {"foretell.look": Entry(every(LOOKED_EVERY_S), self._try_to_look)}
+        if self._at is not None:
+            entries["foretell.retrain_at"] = Entry(crontab_of(self._at), self.strike)
+        self._beat = Beat(entries)
+        self._beat.start()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._beat is not None:
+            self._beat.stop()
         self._jobs.close()
         self._client.close()
 
@@ -91,15 +106,19 @@ class Schedule:
             why = self._due(workload)
             if why and self._client.set(_asking_key(workload), "1", nx=True, ex=ASKED_ALONE_S):
                 asked.append(self._ask(workload, why))
+        self._is_time = False
         return asked
 
-    def _follow(self) -> None:
-        while not self._stopping.wait(LOOKED_EVERY_S):
-            try:
-                self.look()
-            except (ForetellError, redis.RedisError, OSError) as error:
-                # Looked at again soon: the broker or the registry may be back by then.
-                _log.warning("retraining could not be looked after", error=str(error))
+    def strike(self) -> None:
+        """Say that it is one of the times `retrain_at`; the next look that succeeds goes by it."""
+        self._is_time = True
+
+    def _try_to_look(self) -> None:
+        try:
+            self.look()
+        except (ForetellError, redis.RedisError, OSError) as error:
+            # Looked at again soon: the broker or the registry may be back by then.
+            _log.warning("retraining could not be looked after", error=str(error))
 
     def _due(self, workload: str) -> str:
         """Return why a run is due; empty when none is."""
@@ -112,6 +131,11 @@ class Schedule:
         drift = cast("bytes | None", self._client.get(_drift_key(workload)))
         if self._on_drift and drift is not None:
             return f"drift: {drift.decode(errors='replace')}"
+        return self._due_by_clock(new, last)
+
+    def _due_by_clock(self, new: int, last: Job | None) -> str:
+        if self._is_time:
+            return f"it is time: {self._at}"
         if self._seconds is None:
             return ""
         if last is None:

@@ -32,6 +32,7 @@ from foretell.stack import News, Stack, StateFolder
     "drain_seconds",
     "retrain_after_observations",
     "retrain_every_s",
+    "retrain_at",
     "retrain_on_drift",
     "regression_percent",
     "token_file",

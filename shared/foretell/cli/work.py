@@ -26,6 +26,7 @@ QUEUES = ("ingest", "train")
     "broker_url",
     "retrain_after_observations",
     "retrain_every_s",
+    "retrain_at",
     "retrain_on_drift",
     "regression_percent",
     "log_level",

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from foretell.errors import InvalidInput
 from foretell_trainer.schedule import Schedule, begin_count, count_new
 from tests.integration.trainer.conftest import Place
 
 
 @contextmanager
-def schedule(place: Place, **changes: float) -> Iterator[Schedule]:
+def schedule(place: Place, **changes: float | str) -> Iterator[Schedule]:
     """Yield a schedule that looks when the test says so."""
     looked_by_hand = Schedule(place.settings.model_copy(update=changes))
     yield looked_by_hand
@@ -59,3 +60,36 @@ def test_time_is_a_reason_if_anything_is_new(counted: Place) -> None:
         counted.client.delete(f"foretell:new:{counted.workload}:asking")
         begin_count(counted.client, counted.workload)
         assert due.look() == []
+
+
+def test_a_time_is_a_reason_if_anything_is_new(counted: Place) -> None:
+    """A run is asked for when a time of the crontab has come, not before and not again after."""
+    with schedule(counted, retrain_at="0 3 * * *") as nightly:
+        assert nightly.look() == []
+        nightly.strike()
+        (job,) = nightly.look()
+        assert job.spec == {"reason": "it is time: 0 3 * * *"}
+        counted.jobs.update(job.id, state="FAILED")
+        counted.client.delete(f"foretell:new:{counted.workload}:asking")
+        assert nightly.look() == []
+
+
+def test_a_time_is_not_lost_when_a_look_fails(counted: Place) -> None:
+    """What was due then is asked for by the first look that succeeds."""
+    with schedule(counted, retrain_at="0 3 * * *") as nightly:
+        nightly.strike()
+        counted.client.set(f"foretell:new:{counted.workload}", "not a number")
+        with pytest.raises(ValueError, match="not a number"):
+            nightly.look()
+        counted.client.set(f"foretell:new:{counted.workload}", 1)
+        assert len(nightly.look()) == 1
+
+
+def test_what_is_no_time_is_refused(place: Place) -> None:
+    """The error names the setting and what is allowed; no thread is left behind."""
+    for wrong in ("at three", "75 3 * * *", "0 3 * *", "0 3 31 2 *"):
+        with (
+            schedule(place, retrain_at=wrong) as never,
+            pytest.raises(InvalidInput, match=r"retrain_at.*minute, hour"),
+        ):
+            never.start()
