@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -123,6 +124,9 @@ def _tracer(
 async def _import_the_rest(executor: Executor) -> None:
     try:
         await in_thread(executor, import_the_rest)
+        # No collection has to look through what was imported; calls may leave a little in it.
+        gc.collect(0)
+        gc.freeze()
     except Exception:
         # Predictions need none of it. Whoever does imports it again, and says what is wrong.
         _log.exception("what few calls need could not be imported")

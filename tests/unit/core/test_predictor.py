@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,26 @@ def test_many_rows_are_answered_as_each_alone(make_bundle: MakeBundle) -> None:
     assert outputs.rows[:, 0].tolist() == [0, 1, -1] * 50
     assert outputs.location.shape == (rows, 2)
     assert outputs.table.dtype == np.int64
+
+
+def test_rows_of_several_threads_do_not_mix(make_bundle: MakeBundle) -> None:
+    """Whoever runs a few rows gets the answers to these, whatever others run at the same time."""
+    predictor = Predictor.load(make_bundle())
+    encode = predictor.encoder.encode_row
+    known = [encode({"scene": scene, "machine": "small-2"}) for scene in ("forest", "kitchen")]
+    predictor.encoder.meet("scene", "attic")
+    met = encode({"scene": "attic", "machine": "small-2"})
+
+    def ask(count: int) -> bool:
+        for turn in range(50):
+            rows = [(*known, met)[(turn + i) % 3] for i in range(count)]
+            wanted = [(0, 1, -1)[(turn + i) % 3] for i in range(count)]
+            if [out.rows[0] for out in predictor.run_rows(rows)] != wanted:
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(ask, [1, 1, 2, 2, 2, 70, 1, 3]))
 
 
 def test_no_rows_have_no_answers(make_bundle: MakeBundle) -> None:
