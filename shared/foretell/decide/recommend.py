@@ -136,12 +136,13 @@ class Ranking:
         """Return why each candidate is not ranked, as a place in `_REASONS`; the first one."""
         judged, question = self._judged, self._question
         unknown = np.isnan(judged.measured)
-        broken = np.zeros(len(unknown), dtype=np.bool_)
+        reasons = np.zeros(len(unknown), dtype=np.intp)
+        if question.support_floor > 0:
+            reasons[judged.rows.prediction.support < question.support_floor] = 4
         for keeping in judged.keeping:
             unknown |= keeping.unknown
-            broken |= ~keeping.holds
-        thin = judged.rows.prediction.support < question.support_floor
-        reasons = np.where(unknown, 2, np.where(broken, 3, np.where(thin, 4, 0)))
+            reasons[~keeping.holds] = 3
+        reasons[unknown] = 2
         reasons[self._roster.taken] = 1
         return reasons
 
