@@ -65,6 +65,7 @@ class Parts:
             pipe.rpush(keys.answers, answer.to_json())
             pipe.expire(keys.answers, KEPT_S)
             pipe.execute()
+        _log.info("part answered", work=work, number=number, failure=answer.failure)
 
     def _answer(
         self, keys: Keys, told: bytes, number: int, part: Part, worker: str
