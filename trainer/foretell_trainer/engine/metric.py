@@ -54,7 +54,9 @@ _MOST_LEARNING = 0.5
 _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
-_ROWS_PER_LEAF = 300
+_SLOWLY = 1500
+"""Of fewer rows the trees learn in large steps: there is too little to learn more carefully."""
+_ROWS_PER_LEAF, _FEW_PER_LEAF = 300, 60
 _LARGE = 100_000
 
 
@@ -225,13 +227,14 @@ class MetricFit:
         few = n < FEW_ROWS
         others = (self.plan is not None) + len(self.training.sizes)
         most = self.settings.most_rounds
+        slowly = few and self.plan is not None and n >= _SLOWLY
         if self.plan is not None or few:
-            most = min(most, _FEW_ROUNDS)
+            most = min(most, 2 * _FEW_ROUNDS if slowly else _FEW_ROUNDS)
         default = TreeSettings(
             rounds=0 if self.family.learner is None else most,
             learner=self.family.learner or "lightgbm",
             leaves=_leaves(n, planned=self.plan is not None),
-            learning_rate=_rate(few=few, planned=self.plan is not None),
+            learning_rate=_rate(few=few and not slowly, planned=self.plan is not None),
             smallest_leaf=3 if few else 5,
             leaf_penalty=0.0 if few else 1.0,
             column_share=0.8 if width < 40 else 0.4,
@@ -471,6 +474,7 @@ def _rate(*, few: bool, planned: bool) -> float:
 
 def _leaves(n: int, *, planned: bool) -> int:
     """Return the leaves of a tree: more where there are few trees and many rows."""
-    if planned and n >= FEW_ROWS:
-        return int(np.clip(n // _ROWS_PER_LEAF, 31, 63))
+    if planned and n >= _SLOWLY:
+        per_leaf = _FEW_PER_LEAF if n < FEW_ROWS else _ROWS_PER_LEAF
+        return int(np.clip(n // per_leaf, 31, 63))
     return int(np.clip(n // 25, 4, 31))
