@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from foretell.columns import Codes, Numbers
 from foretell.errors import BundleRejected
 from foretell.parsing import Value
 from foretell.schema import Catalog, Feature, Link, Metric, Schema
-from foretell_trainer.engine.export import Answers, prove, units_of
+from foretell_trainer.engine.export import Answers, build_graph, prove, units_of
 from foretell_trainer.engine.trees import LEAF, Trees, rounded_down
 from tests.unit.engine.synthetic import Candidate, Workload, candidate
 
@@ -234,6 +235,42 @@ def probes(draw: st.DrawFn) -> tuple[Numbers, Codes]:
 def test_agrees_anywhere(rich: Candidate, rows: tuple[Numbers, Codes]) -> None:
     """Models and graph agree on rows that nobody has ever measured."""
     rich.assert_agree(*rows)
+
+
+def test_agrees_near_a_value_of_a_flag(rich: Candidate) -> None:
+    """How near a flag has to be to count as the same is one thing for models and graph."""
+    place = column(rich, "fused")
+    near = np.geomspace(1e-8, 0.4, 40)
+    rows = np.repeat(rich.encoded.numbers[:1], 2 * len(near), axis=0)
+    rows[:, place] = np.concatenate([near, 1 - near])
+    rich.assert_agree(rows, np.repeat(rich.encoded.categories[:1], len(rows), axis=0))
+
+
+@pytest.mark.parametrize("gaps", [True, False])
+def test_a_graph_has_no_constant_that_nothing_takes(rich: Candidate, gaps: bool) -> None:
+    """ONNX Runtime would warn of it at every load."""
+    graph = build_graph((rich if gaps else candidate(without_gaps())).fitted).graph
+    taken = {name for node in graph.node for name in node.input}
+    assert {constant.name for constant in graph.initializer} <= taken
+
+
+def without_gaps() -> Workload:
+    """Return rows of which everything is known, as facts are of all names."""
+    work = rich_workload()
+    models, hardware = tuple(f"m{v}" for v in range(8)), tuple(f"h{v}" for v in range(5))
+    facts = {
+        "tflops": (1.0, 4.0, 9.0, 30.0, 80.0),
+        "vendor": ("a", "b", "a", "b", "b"),
+        "ecc": (True, False, True, True, False),
+    }
+    return replace(
+        work,
+        features={**work.features, "hardware": ["h1", "h2"] * (ROWS // 2), "image": [64.0] * ROWS},
+        catalogs=(
+            CatalogTable("hardware", hardware, facts),
+            CatalogTable("models", models, {"layers": tuple(map(float, range(8)))}),
+        ),
+    )
 
 
 def test_facts_are_looked_up_in_the_graph(rich: Candidate) -> None:

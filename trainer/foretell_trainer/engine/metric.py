@@ -58,6 +58,8 @@ _SLOWLY = 1500
 """Of fewer rows the trees learn in large steps: there is too little to learn more carefully."""
 _ROWS_PER_LEAF, _FEW_PER_LEAF = 300, 60
 _LARGE = 100_000
+_MANY_VALUES = 40
+"""Of an id; of fewer values half would be another world."""
 
 
 @dataclass(frozen=True)
@@ -380,10 +382,12 @@ class MetricFit:
         """
         gains = []
         for number, kind in enumerate(self.kinds):
-            # Without any row of an id it is as new to one model as to the other; half of few
-            # pairs say little of the rest; and half of the rows make fewer steps down a gradient.
+            # Half of few pairs or ids say little of the rest; and half of the rows make fewer
+            # steps down a gradient. With a few rows of an id it is known by these.
             steady = number == 0 and self._recipe.layout.solver == "ridge"
-            many = kind.member < 0 and (steady or len(self.rows) >= FEW_ROWS)
+            many = steady or (len(self.rows) >= FEW_ROWS and not kind.few)
+            if kind.member >= 0:
+                many = many and self.training.sizes[kind.member] >= _MANY_VALUES
             power = self._learning(number) if many else 0.0
             gains.append((1.0 - 1.0 / kind.count) ** power)
         return gains
@@ -394,7 +398,9 @@ class MetricFit:
         rng = np.random.default_rng(self.settings.seed + 2)
         keys = np.arange(len(self.rows))
         if kind > 0:
-            pairs = self.inputs.codes[:, list(self.training.pair)]
+            member = self.kinds[kind].member
+            together = list(self.training.pair) if member < 0 else [member]
+            pairs = self.inputs.codes[:, together]
             keys = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
         half = ~left.out & (rng.random(int(keys.max()) + 1) < 0.5)[keys]
         bare = self._recipe.bare(self.inputs.take(half), self.target[half], self.should_stop)

@@ -35,7 +35,7 @@ _DIRECTIONS = 16
 _LEAST_SPREAD = 0.05
 _SAME_SHARE = 0.98
 _SUBJECT_SPREAD, _FACT_SPREAD = 0.5, 1e-3
-SAME_NUMBER = 1e-6
+SAME_NUMBER = 5e-5
 """Standardised flags that differ by less are the same."""
 
 # Shares of the variance. What is known of the covariance before any data, for subjects ...

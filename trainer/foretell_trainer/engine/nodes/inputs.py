@@ -98,16 +98,17 @@ def numbers_to_onnx(
     Without `marks` nothing goes by what is missing, and facts that are unknown are typical.
     """
     # Comparisons and logs of NaN differ between implementations, so none reach them.
-    typical = graph.constant(mapping.typical)
     missing = None
     if marks:
+        typical = graph.constant(mapping.typical)
         values = numbers
         if facts is not None:
             values = graph.add("Where", graph.add("IsNaN", numbers), facts, numbers)
         missing = graph.add("IsNaN", values)
         present = graph.add("Where", missing, typical, values)
     else:
-        present = graph.add("Where", graph.add("IsNaN", numbers), facts or typical, numbers)
+        otherwise = facts or graph.constant(mapping.typical)
+        present = graph.add("Where", graph.add("IsNaN", numbers), otherwise, numbers)
     logs = graph.add("Log", graph.add("Max", present, graph.constant(mapping.floor)))
     scaled = logs
     if not mapping.is_log.all():

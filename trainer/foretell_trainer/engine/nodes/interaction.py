@@ -11,7 +11,7 @@ from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.interaction import Interaction
 from foretell_trainer.engine.nodes.forms import Forms, distances
 from foretell_trainer.engine.nodes.look_ups import Places
-from foretell_trainer.engine.plan import Plan
+from foretell_trainer.engine.plan import SAME_NUMBER, Plan
 
 _NOTHING = -60.0
 """The log of a likeness that is none."""
@@ -25,8 +25,11 @@ _MOST_IN_SINGLES = 40.0
 Where many settings say much and nearly cancel out, likeness has to be in doubles.
 """
 
-_OTHER = 1e8
-"""Flags are the same or far from it: the square of how they differ, times this, is 0 or above 1."""
+_OTHER = 0.5 / SAME_NUMBER**2
+"""The square of how flags differ, times this, is below one half where they are the same."""
+
+_FINE = 2.0**20
+"""Facts are apart by integers, of which so many are 1, so that flags and facts can be rounded."""
 
 
 class Interactions:
@@ -142,7 +145,7 @@ class Interactions:
         found = graph.add("Reshape", gaps, graph.constant(shape))
         if flags:
             most = np.array([1.0] * flags + [np.inf] * facts)[:, None]
-            found = graph.add("Min", found, graph.constant(most))
+            found = graph.add("Round", graph.add("Min", found, graph.constant(most)))
         return found if self._real is np.float64 else graph.cast(found, np.float32)
 
 
@@ -165,7 +168,7 @@ def _gaps(plan: Plan, width: int) -> list[tuple[Floats, Floats, Floats]]:
         for place, values in enumerate(plan.flag_values.T)
     ]
     if len(plan.setting_numbers):
-        found.append(form(plan.setting_numbers, plan.number_values, 1.0))
+        found.append(form(plan.setting_numbers, plan.number_values, _FINE))
     return found
 
 
@@ -182,7 +185,7 @@ def _terms(plan: Plan, nothing: Callable[[int], float]) -> tuple[Floats, Floats]
         places = list(term.same)
         row[places] = np.log(term.otherwise) if term.otherwise > 0 else nothing(len(places))
         if term.reach is not None and width > count:
-            row[count] = -1.0 / term.reach / len(plan.setting_numbers)
+            row[count] = -1.0 / term.reach / len(plan.setting_numbers) / _FINE
         key = tuple(row.tolist())
         weights[key] = weights.get(key, 0.0) + term.weight
     return np.array([*weights]), np.log([*weights.values()])
