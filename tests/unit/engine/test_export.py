@@ -258,7 +258,7 @@ def without_gaps() -> Workload:
     """Return rows of which everything is known, as facts are of all names."""
     work = rich_workload()
     models, hardware = tuple(f"m{v}" for v in range(8)), tuple(f"h{v}" for v in range(5))
-    facts = {
+    facts: dict[str, tuple[Value, ...]] = {
         "tflops": (1.0, 4.0, 9.0, 30.0, 80.0),
         "vendor": ("a", "b", "a", "b", "b"),
         "ecc": (True, False, True, True, False),
