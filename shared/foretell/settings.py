@@ -177,6 +177,11 @@ class Settings(BaseSettings):
         ge=100,
         description="Observations of a windowed training run; with no more, all are learned from.",
     )
+    fit_threads: int = Field(
+        default=1,
+        ge=1,
+        description="Threads of a fit; a second one brings little and is in the way of answers.",
+    )
     fit_niceness: int = Field(
         default=10,
         ge=0,

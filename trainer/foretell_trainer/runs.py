@@ -221,10 +221,15 @@ class TrainingRuns:
             trial.snapshot,
             catalogs,
             out,
-            spec={**run.spec, "base": base},
+            spec={**run.spec, "fit": self._fit_settings(run, schema), "base": base},
             progress=run.tell,
             should_stop=run.should_stop,
         )
+
+    def _fit_settings(self, run: Run, schema: Schema) -> dict[str, Any]:
+        """Return the settings of `FitSettings` that a job asks for, or else this worker's."""
+        own = {"family": schema.family, "threads": self._settings.fit_threads}
+        return {**own, **run.spec.get("fit", {})}
 
     def _tuned(
         self,
@@ -242,7 +247,7 @@ class TrainingRuns:
         from foretell_trainer.crew.sharing import Help  # noqa: PLC0415
 
         helped_by = Help(self._settings.broker_url, is_worker=True)
-        fit = {"family": schema.family, **run.spec.get("fit", {})}
+        fit = self._fit_settings(run, schema)
         workload, registry = schema.workload, self._settings.registry
         fit.setdefault("tuned", read_tuned(registry, workload, fit["family"]))
         if "search" not in run.spec:
