@@ -42,6 +42,13 @@ BENCHMARKS = (
         quick=("--only", "wasm_tasks,llm_models", "--splits", "random", "--quick"),
     ),
     Benchmark(
+        "benchmarks.repeats",
+        "how far measurements differ that no feature tells apart: what no forecast can be below",
+        "--data DIR [--only SET] [--but FEATURE]",
+        "1",
+        quick=(),
+    ),
+    Benchmark(
         "benchmarks.anomalies",
         "rows that break what their schema declares, and rates that cannot be",
         "--data DIR [--registry FOLDER]",
