@@ -14,6 +14,7 @@ from foretell.jobs import Job
 from foretell.jobs_async import AsyncJobStore
 from foretell.registry import AuditEntry, Registry
 from foretell.schema import Schema
+from foretell.splits import parse_split
 from foretell_server.outbox import Outbox
 from foretell_server.schemas import Schemas
 from foretell_server.shelf import Shelf
@@ -211,7 +212,9 @@ class ControlPlane:
         """Return a queued training job; the same request id returns the same job."""
         check_text("request_id", request_id, LONGEST_REQUEST_ID)
         wish.check()
-        await self.schema(workload)
+        view = await self.schema(workload)
+        if wish.split:
+            parse_split(wish.split, view.schema)
         if wish.join:
             newest = await self._jobs.list(workload, limit=MOST_JOINED)
             waiting = [job for job in newest if not job.is_final]

@@ -11,6 +11,7 @@ of beat's usual scheduler: when a run was last asked for, the jobs say, to all w
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Beat:
         self._service = Service(
             app, max_interval=_WOKEN_EVERY_S, scheduler_cls=_Here, remote_control=False
         )
+        # It would tell of each look, and that it sends what is done here.
+        logging.getLogger("celery.beat").setLevel(logging.WARNING)
         self._thread = threading.Thread(target=self._service.start, daemon=True, name="beat")
 
     def start(self) -> None:

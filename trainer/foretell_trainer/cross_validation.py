@@ -17,6 +17,7 @@ from foretell.catalog import CatalogTable
 from foretell.errors import Cancelled, InvalidInput, Violation
 from foretell.forecast import Forecasts, QuantileTables
 from foretell.schema import Schema
+from foretell.splits import Split
 from foretell_trainer.crew.others import Nobody, Others
 from foretell_trainer.crew.sharing import Help, helped
 from foretell_trainer.crew.told import Answer
@@ -24,7 +25,7 @@ from foretell_trainer.engine.evaluation import compare
 from foretell_trainer.engine.training_set import FitSettings, Progress
 from foretell_trainer.folds import Folds, from_part
 from foretell_trainer.snapshot import Snapshot
-from foretell_trainer.splits import Split, labels_of
+from foretell_trainer.splits import labels_of
 
 _LOOKED_EVERY_S = 1.0
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from foretell.bundle import Manifest
 from foretell.catalog import CatalogTable
 from foretell.schema import Schema
+from foretell.splits import parse_split
 from foretell_trainer.snapshot import Snapshot
 
 SPLIT_SHARE = 0.8
@@ -54,7 +55,6 @@ def fit_with_engine(
     """
     # Numerical libraries are loaded by the process that fits, not by the one that forks it.
     from foretell_trainer.cross_validation import cross_validate  # noqa: PLC0415
-    from foretell_trainer.splits import parse_split  # noqa: PLC0415
     from foretell_trainer.training import FitSettings, train  # noqa: PLC0415
     from foretell_trainer.updating import update_bundle  # noqa: PLC0415
 

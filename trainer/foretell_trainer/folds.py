@@ -19,11 +19,12 @@ from foretell.catalog import CatalogTable
 from foretell.forecast import Forecasts, QuantileTables
 from foretell.predictor import Predictor
 from foretell.schema import Schema
+from foretell.splits import Split
 from foretell_trainer.crew.told import Part, Told
 from foretell_trainer.engine.inputs import Integers
 from foretell_trainer.engine.training_set import FitSettings, Progress
 from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
-from foretell_trainer.splits import Rows, Split, folds_of
+from foretell_trainer.splits import Rows, folds_of
 from foretell_trainer.training import train
 
 

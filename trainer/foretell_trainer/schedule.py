@@ -23,7 +23,7 @@ from foretell.registries import registry_of
 from foretell.settings import Settings
 
 if TYPE_CHECKING:
-    from foretell_trainer.beat import Beat
+    from foretell_trainer.beat import Beat, When
 
 LOOKED_EVERY_S = 5.0
 ASKED_ALONE_S = 30
@@ -52,9 +52,11 @@ class Schedule:
     """Asks for training runs when they are due; a context manager."""
 
     def __init__(self, settings: Settings) -> None:
+        """Take what says when; InvalidInput for times that are none."""
         self._rows = settings.retrain_after_observations
         self._seconds = settings.retrain_every_s
         self._at = settings.retrain_at
+        self._times = None if self._at is None else _times(self._at)
         self._on_drift = settings.retrain_on_drift
         self._broker_url = settings.broker_url
         self._registry = registry_of(settings)
@@ -64,19 +66,16 @@ class Schedule:
         self._is_time = False
 
     def start(self) -> None:
-        """Look now and then, in a thread, if any setting says that runs are due by themselves.
-
-        Raises InvalidInput for times that are none.
-        """
+        """Look now and then, in a thread, if any setting says that runs are due by themselves."""
         others = (self._rows, self._seconds, self._on_drift or None)
         if self._at is None and not any(reason is not None for reason in others):
             return
         # Celery is loaded by who needs it: most workers' parents do not.
-        from foretell_trainer.beat import Beat, Entry, crontab_of, every  # noqa: PLC0415
+        from foretell_trainer.beat import Beat, Entry, every  # noqa: PLC0415
 
         entries = {"foretell.look": Entry(every(LOOKED_EVERY_S), self._try_to_look)}
-        if self._at is not None:
-            entries["foretell.retrain_at"] = Entry(crontab_of(self._at), self.strike)
+        if self._times is not None:
+            entries["foretell.retrain_at"] = Entry(self._times, self.strike)
         self._beat = Beat(entries)
         self._beat.start()
 
@@ -155,6 +154,13 @@ class Schedule:
             raise Unavailable("the broker", str(error) or type(error).__name__) from error
         _log.info("training run asked for", workload=workload, job_id=job.id, reason=why)
         return job
+
+
+def _times(text: str) -> When:
+    # Celery is loaded by who needs it: most workers' parents do not.
+    from foretell_trainer.beat import crontab_of  # noqa: PLC0415
+
+    return crontab_of(text)
 
 
 def _new_key(workload: str) -> str:

@@ -111,10 +111,10 @@ def _validate(
 ) -> tuple[dict[str, Any], list[str]]:
     import tempfile
 
+    from foretell.splits import parse_split
     from foretell_trainer.catalogs import catalogs_from_files
     from foretell_trainer.cross_validation import cross_validate
     from foretell_trainer.snapshot import snapshot_from_files
-    from foretell_trainer.splits import parse_split
     from foretell_trainer.training import FitSettings
 
     schema = find_schema(source, open_registry(registry)).schema

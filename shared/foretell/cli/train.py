@@ -202,10 +202,10 @@ def _settled(
 ) -> tuple[FitSettings, dict[str, Any]]:
     """Return how to fit, and what search and cross-validation, where asked for, say of it."""
     from foretell.settings import load_settings
+    from foretell.splits import parse_split
     from foretell_trainer.cross_validation import cross_validate
     from foretell_trainer.search.budget import Budget
     from foretell_trainer.search.job import search_snapshot
-    from foretell_trainer.splits import parse_split
     from foretell_trainer.training import FitSettings
     from foretell_trainer.tuned import read_tuned
 

@@ -64,6 +64,12 @@ def up(
     Example:
       foretell up --state .foretell --port 50051
     """
+    settings = load_settings(config, **flags)
+    if settings.retrain_at is not None:
+        # The worker would say so, when all of it has been started.
+        from foretell_trainer.beat import crontab_of
+
+        crontab_of(settings.retrain_at)
     folder = StateFolder(state)
 
     def say(line: str, **more: object) -> None:
@@ -76,7 +82,7 @@ def up(
         pid = {"pid": news.pid} if news.pid else {}
         say(news.text, part=news.part, status=news.status, **pid)
 
-    stack = Stack(folder, load_settings(config, **flags), tell)
+    stack = Stack(folder, settings, tell)
     stop = threading.Event()
 
     def asked(_number: int, _frame: object) -> None:

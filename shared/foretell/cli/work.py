@@ -62,7 +62,8 @@ def work(
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
-    with WorkerProcesses(settings, queues or QUEUES), Schedule(settings):
+    schedule = Schedule(settings)
+    with WorkerProcesses(settings, queues or QUEUES), schedule:
         tell_parent("ready")
         if as_json:
             output.print_json({"queues": queues or QUEUES}, compact=True)

@@ -182,6 +182,8 @@ def test_retrain_says_how(training: RunningServer, broker: str) -> None:
         {"family": "../x"},
         {"search": "for ever"},
         {"split": "by hand"},
+        {"split": "bogus"},
+        {"split": "grouped:nothing"},
     ],
 )
 def test_retrain_in_no_way_is_refused(shared_server: RunningServer, asked: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ import redis
 from foretell.broker import EmbeddedBroker
 from foretell.celery_settings import TRAIN_QUEUE
 from foretell.settings import Settings
+from foretell.splits import parse_split
 from foretell_trainer.attendance import present
 from foretell_trainer.crew.helping import Parts
 from foretell_trainer.crew.others import MOST_BEGUN
@@ -38,7 +39,6 @@ from foretell_trainer.search.parts import part_of_trial, result_of, told_trials
 from foretell_trainer.search.search import search
 from foretell_trainer.search.trials import Bar, Ground, run_trial
 from foretell_trainer.snapshot import read_snapshot
-from foretell_trainer.splits import parse_split
 from foretell_trainer.transport import unacked_key
 from foretell_trainer.tuned import read_tuned
 from tests.integration.trainer.conftest import Place

@@ -31,6 +31,7 @@ from foretell.errors import Cancelled, InvalidInput, SchemaError, Violation
         (("predict", "x", "--set", "a=1", "--address", "localhost:1"), 1, "is unavailable"),
         (("serve", "--port", "70000"), 1, "port: 70000"),
         (("serve", "--host", "192.0.2.1"), 1, "not a loopback address"),
+        (("up", "--retrain-at", "61 * * * *"), 1, "Invalid end range: 61"),
         (("measure", "wasm", "--task", "nope"), 1, "no task named 'nope'"),
         (("workload", "init", "a", "--from", "wrong.csv", "--metric", "z"), 1, "no column named"),
         (("demo", "--task", "nope"), 1, "no task named 'nope'"),

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from foretell.catalog import CatalogTable
-from foretell.errors import InvalidInput, NotFound
+from foretell.errors import InvalidInput
 from foretell.schema import Catalog, Feature, Metric, Schema
+from foretell.splits import Split, parse_split
 from foretell_trainer.cross_validation import cross_validate
 from foretell_trainer.snapshot import Columns, read_snapshot
-from foretell_trainer.splits import Rows, Split, folds_of, labels_of, parse_split
+from foretell_trainer.splits import Rows, folds_of, labels_of
 from tests.unit.engine.synthetic import QUICK, Workload
 
 N = 120
@@ -120,7 +121,7 @@ def test_a_split_that_cannot_be_is_refused(columns: Columns) -> None:
         parse_split("random", SCHEMA)
     with pytest.raises(InvalidInput, match="kfold takes no categories"):
         parse_split("kfold:model", SCHEMA)
-    with pytest.raises(NotFound, match="model, hardware, family"):
+    with pytest.raises(InvalidInput, match="model, hardware, family"):
         parse_split("grouped:size", SCHEMA)
     with pytest.raises(InvalidInput, match="1 folds; at least 2"):
         parse_split("kfold", SCHEMA, 1)

@@ -54,8 +54,9 @@ _MOST_LEARNING = 0.5
 _TREE_ROWS = 30_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
-_SLOWLY = 1500
-"""Of fewer rows the trees learn in large steps: there is too little to learn more carefully."""
+_SLOWLY = 1600
+"""Of fewer rows the trees learn in large steps: there is too little to learn more carefully, and
+twice the trees are a fifth of a row's time."""
 _ROWS_PER_LEAF, _FEW_PER_LEAF = 300, 60
 _LARGE = 100_000
 _MANY_VALUES = 40
