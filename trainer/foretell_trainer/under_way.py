@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,7 @@ class Run:
     _stage: str = ""
     _told_at: float = 0.0
     _asked_at: float = 0.0
+    _is_cancelled: bool = False
     _numbers: dict[str, float] = field(default_factory=dict)
 
     def learned_from(self) -> str:
@@ -69,17 +71,19 @@ class Run:
             _log.warning("progress not told", error=error.message)
 
     def should_stop(self) -> bool:
-        """Return whether the job is to stop; the broker is asked a few times a second."""
-        if self.turn.lost.is_set():
+        """Return whether the job is to stop; the broker is asked a few times a second.
+
+        Once it is, it stays so: what stops first, such as a trial, is within something else.
+        """
+        if self.turn.lost.is_set() or self._is_cancelled:
             return True
         now = time.monotonic()
         if now - self._asked_at < ASKED_EVERY_S:
             return False
         self._asked_at = now
-        try:
-            return self.jobs.is_cancelled(self.job.id)
-        except Unavailable:
-            return False
+        with suppress(Unavailable):
+            self._is_cancelled = self.jobs.is_cancelled(self.job.id)
+        return self._is_cancelled
 
     def stop_if_asked(self) -> None:
         self._asked_at = 0.0

@@ -15,6 +15,8 @@ from foretell.jobs import JobStore
 from foretell.settings import Settings
 from foretell_trainer.ownership import claim
 from foretell_trainer.schedule import count_new
+from foretell_trainer.turns import turn
+from foretell_trainer.under_way import Run
 from tests.integration.trainer.conftest import Place, eventually
 
 pytestmark = pytest.mark.process
@@ -85,6 +87,17 @@ def test_a_stopped_worker_gives_its_job_back(place: Place) -> None:
     place.go.touch()
     assert place.finished(job).state == "SUCCEEDED"
     assert len(place.begins()) == 2
+
+
+def test_a_job_that_is_to_stop_is_to_stop_for_everything_in_it(place: Place) -> None:
+    """A search asks again right after a trial of its own was stopped: it is told the same."""
+    job = place.jobs.create(place.workload, "", {})
+    with turn(place.client, place.workload) as held:
+        run = Run(job, {}, place.jobs, held)
+        assert not run.should_stop()
+        place.jobs.request_cancel(job.id)
+        eventually(run.should_stop)
+        assert run.should_stop()
 
 
 def test_a_fit_can_be_cancelled(standing: Place) -> None:
