@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,13 @@ from foretell.schema import Schema
 from foretell.schema_file import load_schema
 from foretell_trainer.catalogs import catalogs_from_files
 from foretell_trainer.engine.inputs import Integers
-from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot, snapshot_from_files
+from foretell_trainer.snapshot import (
+    Columns,
+    Snapshot,
+    read_snapshot,
+    snapshot_from_files,
+    write_part,
+)
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -119,11 +124,7 @@ class Loaded:
 
     def subset(self, rows: Integers, folder: Path) -> Snapshot:
         """Write the snapshot of some of the rows, in their order, into a folder."""
-        path = folder / f"{self.schema.workload}.parquet"
-        pq.write_table(self.table.take(pa.array(rows)), path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        whole = self.snapshot
-        return Snapshot(path, whole.workload, digest, len(rows), whole.time_range, whole.sources)
+        return write_part(self.snapshot, self.table, rows, folder)
 
     def features(self, rows: Integers) -> dict[str, NDArray[np.generic]]:
         """Return the features of some of the rows, under the schema's names."""

@@ -24,13 +24,13 @@ DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 LONGEST_REQUEST_ID = 128
 LONGEST_REASON = 1000
+LONGEST_SPLIT = 1000
 SMALLEST_WINDOW = 100
 MOST_JOINED = 20
 """Of so many newest jobs, one that is not over is found to join."""
 
 # What else is wrong with these, the trainer says.
 _FAMILY = re.compile(r"[a-z]{1,20}(:[a-z+]{1,100})?")
-_SPLIT = re.compile(r"[a-z]{1,20}(:[^\s:]{1,200})?")
 _SEARCH = re.compile(r"(trials=\d{1,6}|seconds=\d{1,9}(\.\d+)?)(,(trials|seconds)=[\d.]{1,9})?")
 
 _T = TypeVar("_T")
@@ -131,6 +131,7 @@ class RetrainWish:
         """Raise InvalidInput for what no trainer could make sense of."""
         check_text("skip_gate_reason", self.skip_gate, LONGEST_REASON)
         check_text("reason", self.reason, LONGEST_REASON)
+        check_text("split", self.split, LONGEST_SPLIT)
         found = []
         if 0 < self.window_rows < SMALLEST_WINDOW:
             message = f"{self.window_rows} rows are too few; at least {SMALLEST_WINDOW}"
@@ -138,7 +139,6 @@ class RetrainWish:
         for field, text, form, example in (
             ("family", self.family, _FAMILY, "lightgbm"),
             ("search", self.search, _SEARCH, "trials=30,seconds=600"),
-            ("split", self.split, _SPLIT, "grouped:model"),
         ):
             if text and not form.fullmatch(text):
                 found.append(Violation(field, text[:100], f"must be like {example!r}"))

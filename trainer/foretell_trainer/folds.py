@@ -7,7 +7,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from foretell.predictor import Predictor
 from foretell.schema import Schema
 from foretell.splits import Split
 from foretell_trainer.crew.told import Part, Told
-from foretell_trainer.engine.inputs import Integers
 from foretell_trainer.engine.training_set import FitSettings, Progress
-from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot
+from foretell_trainer.snapshot import Columns, Snapshot, read_snapshot, write_part
 from foretell_trainer.splits import Rows, folds_of
 from foretell_trainer.training import train
 
@@ -88,20 +87,14 @@ class Folds:
         """
         rows = self.rows[fold]
         with tempfile.TemporaryDirectory(prefix="foretell-fold-") as scratch:
-            part, bundle = self._subset(rows.train, Path(scratch)), Path(scratch) / "bundle"
+            part = write_part(self.snapshot, self.table, rows.train, Path(scratch))
+            bundle = Path(scratch) / "bundle"
             about = (self.schema, part, self.catalogs, bundle, self.settings)
             train(*about, progress, should_stop)
             predictor = Predictor.load(bundle)
             asked = {name: values[rows.test] for name, values in self.columns.features.items()}
             encoded, _ = predictor.encoder.encode_table(asked, named="name")
             return predictor.forecast(encoded).forecasts
-
-    def _subset(self, rows: Integers, folder: Path) -> Snapshot:
-        """Write the snapshot of some of the rows, in their order, into a folder."""
-        path = folder / f"{self.snapshot.workload}.parquet"
-        pq.write_table(self.table.take(pa.array(rows)), path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return replace(self.snapshot, path=path, sha256=digest, rows=len(rows))
 
 
 def prepare_folds(told: Told) -> Folds:

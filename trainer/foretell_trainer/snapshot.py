@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ class Snapshot:
     rows: int
     time_range: tuple[datetime, datetime] | None
     sources: tuple[str, ...]
+
+
+def write_part(whole: Snapshot, table: pa.Table, rows: NDArray[np.int64], folder: Path) -> Snapshot:
+    """Write the snapshot of some of the rows of another, of its `table`, into a folder."""
+    path = folder / f"{whole.workload}.parquet"
+    pq.write_table(table.take(pa.array(rows)), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(whole, path=path, sha256=digest, rows=len(rows))
 
 
 @dataclass(frozen=True)

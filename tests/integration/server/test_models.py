@@ -184,6 +184,7 @@ def test_retrain_says_how(training: RunningServer, broker: str) -> None:
         {"split": "by hand"},
         {"split": "bogus"},
         {"split": "grouped:nothing"},
+        {"split": "grouped:" + 2000 * "x"},
     ],
 )
 def test_retrain_in_no_way_is_refused(shared_server: RunningServer, asked: dict[str, Any]) -> None:
