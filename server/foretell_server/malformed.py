@@ -55,7 +55,8 @@ def _bad_in(field: FieldDescriptor, content: bytes, path: str) -> Violation | No
 def _place(field: FieldDescriptor, content: bytes, number: int) -> str:
     """Return a field as violations name it: `features[payload]`, `columns[2]`, `workload`."""
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        keys = [entry.data for entry in _fields(content) if entry.field_number == 1]
+        sent = [one for one in _fields(content) if one.wire_type == _BYTES_FOLLOW]
+        keys = [one.data for one in sent if one.field_number == 1]
         return f"{field.name}[{keys[-1].decode(errors='replace') if keys else ''}]"
     return f"{field.name}[{number}]" if field.default_value == [] else field.name
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.serving.http2 import Connection, message
@@ -63,6 +63,7 @@ def meter(server: RunningServer) -> Any:  # noqa: ANN401
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.one_of(st.binary(max_size=200), damaged()))
+@example(raw=b"\x1a\x11" + b"\x09" + bytes(8) + bytes(8))  # a feature whose name is a number
 def test_whatever_the_bytes_the_answer_is_an_answer_or_says_what_is_wrong(
     shared_server: RunningServer, raw: bytes
 ) -> None:
