@@ -55,6 +55,7 @@ class Connection:
         self._room = _DEFAULT_WINDOW
         self._initial_window = self._stream_room = _DEFAULT_WINDOW
         self._received = 0
+        self._goodbye = ""
         self._first_block, self._block = _header_blocks(f"{host}:{port}", path)
         settings = _INITIAL_WINDOW.to_bytes(2, "big") + _LARGEST_WINDOW.to_bytes(4, "big")
         grow = (_LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
@@ -74,7 +75,12 @@ class Connection:
         return min(self._room, self._stream_room)
 
     def open(self) -> tuple[int, bytes]:
-        """Return the number of a new stream, and the frame that opens it."""
+        """Return the number of a new stream, and the frame that opens it.
+
+        Raises ConnectionError when the server has said that it takes no more.
+        """
+        if self._goodbye:
+            raise ConnectionError(self._goodbye)
         stream = self._next_stream
         self._next_stream += 2
         block, self._first_block = self._first_block, self._block
@@ -135,7 +141,9 @@ class Connection:
         elif kind == PING and not flags & ACK:
             self.socket.sendall(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:
-            raise ConnectionError(f"the server said GOAWAY: {payload[8:].decode(errors='replace')}")
+            self._goodbye = f"the server said GOAWAY: {payload[8:].decode(errors='replace')}"
+            if any(payload[4:8]):
+                raise ConnectionError(self._goodbye)
 
     def _take_settings(self, payload: bytes) -> None:
         for at in range(0, len(payload), 6):

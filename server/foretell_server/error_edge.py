@@ -26,6 +26,7 @@ from foretell.errors import DeadlinePassed, ForetellError, InvalidInput
 from foretell.logs import get_logger
 from foretell_server.auth import Gate
 from foretell_server.converters.error import status_of
+from foretell_server.delivery import Delivery
 from foretell_server.malformed import why_malformed
 from foretell_server.room import UNLIMITED, Room
 from foretell_server.telemetry.journal import Call, Journal, bundle_version_of
@@ -56,10 +57,13 @@ _M = TypeVar("_M", bound=Message)
 class ErrorEdge:
     """Decodes requests, keeps gate and room, counts, and turns errors into statuses."""
 
-    def __init__(self, gate: Gate, room: Room, meters: Meters, journal: Journal) -> None:
+    def __init__(
+        self, gate: Gate, room: Room, meters: Meters, journal: Journal, delivery: Delivery
+    ) -> None:
         self._gate = gate
         self._room = room
         self._meters = meters
+        self.delivery = delivery
         # None costs a request nothing; a call that says nothing would cost microseconds.
         self._journal = journal if journal.wanted else None
 
@@ -74,6 +78,7 @@ class ErrorEdge:
 
         async def call(raw: bytes, context: ServicerContext) -> bytes:
             began = time.perf_counter()
+            self.delivery.expect()
             request = response = None
             room.taken += 1
             meter.in_flight += 1
@@ -100,6 +105,19 @@ class ErrorEdge:
             if self._journal is not None:
                 self._note(name, context, began, workload_of(request), response)
             return answer
+
+        return call
+
+    def last_unary(self, name: str, method: Unary, kind: type[Message]) -> Unary:
+        """Return a method like `unary` does, for calls while the server shuts down.
+
+        It writes its answer itself, and ends when that was read.
+        """
+        answer_of = self.unary(name, method, kind)
+
+        async def call(raw: bytes, context: ServicerContext) -> None:
+            await context.write(await answer_of(raw, context))
+            await self.delivery.read(context)
 
         return call
 
@@ -183,9 +201,11 @@ class ErrorEdge:
         try:
             self._admit(context, room, guarded=self._gate.guards(name))
             yield
+            await self.delivery.read(context)
             status = OK
         except Exception as error:  # the edge is where all errors end
             failure, status, request_id = error, status_name(error), request_id_of(context)
+            await self.delivery.read(context)
             await _abort(name, context, error, request_id)
         finally:
             room.taken -= 1

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from foretell.v1 import decision_pb2, model_pb2, monitoring_pb2, observation_pb2, prediction_pb2
+from foretell_server.delivery import Delivery
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.inference import service_pb2
 from foretell_server.servicers import PREDICT, STREAM
@@ -35,14 +36,34 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 """The services by full name, without reflection, which brings its own handlers."""
 
 
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # gRPC has no types
+    """The handlers by their methods' paths, some of them others while the server shuts down."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._usual: dict[str, grpc.RpcMethodHandler] = {}
+        self._last: dict[str, grpc.RpcMethodHandler] = {}
+
+    def add(self, name: str, usual: grpc.RpcMethodHandler, last: grpc.RpcMethodHandler) -> None:
+        """Add a method, named with its service."""
+        self._usual[f"/{name}"], self._last[f"/{name}"] = usual, last
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Return what answers a call; None when nobody does."""
+        return (self._last if self._delivery.last else self._usual).get(details.method)
+
+
 def add_services(server: grpc.aio.Server, servicers: Mapping[str, Any], edge: ErrorEdge) -> None:
     """Register one servicer for each of `SERVICES`, every method behind the edge."""
-    for name, service in SERVICES.items():
-        handlers = {
-            method.name: _handler(f"{name}/{method.name}", method, servicers[name], edge)
-            for method in service.methods
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    handlers = _Handlers(edge.delivery)
+    for service_name, service in SERVICES.items():
+        for method in service.methods:
+            name = f"{service_name}/{method.name}"
+            usual = _handler(name, method, servicers[service_name], edge)
+            handlers.add(
+                name, usual, _last_handler(name, method, servicers[service_name], edge) or usual
+            )
+    server.add_generic_rpc_handlers((handlers,))
     names = (*SERVICES, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, _one_pool((*_FILES, reflection_pb2)))
 
@@ -80,3 +101,14 @@ def _handler(
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(edge.stream(name, call, kind))
     return grpc.unary_unary_rpc_method_handler(edge.unary(name, call, kind))
+
+
+def _last_handler(
+    name: str, method: MethodDescriptor, servicer: object, edge: ErrorEdge
+) -> grpc.RpcMethodHandler | None:
+    """Return what answers a method's calls while the server shuts down, if that is another one."""
+    if name == PREDICT or method.client_streaming or method.server_streaming:
+        return None  # the answer is small, or waited for anyway
+    call, kind = getattr(servicer, method.name), GetMessageClass(method.input_type)
+    # For the client a stream of one message is the same as that message.
+    return grpc.unary_stream_rpc_method_handler(edge.last_unary(name, call, kind))

@@ -17,6 +17,7 @@ from foretell.settings import Settings
 from foretell_server.assembly import Assembly
 from foretell_server.auth import Gate
 from foretell_server.connections import AGES_DIFFER, all_leave
+from foretell_server.delivery import Delivery
 from foretell_server.drain import Drain
 from foretell_server.error_edge import ErrorEdge
 from foretell_server.health import Health
@@ -45,6 +46,7 @@ class Serving:
     _server: grpc.aio.Server
     _health: Health
     _drain: Drain
+    _delivery: Delivery
     _grace_s: float
     _age_s: float | None
 
@@ -52,7 +54,8 @@ class Serving:
         """Say NOT_SERVING, take no more calls, and let those in flight finish.
 
         They have `drain_seconds`, or until `at_once` is set. Where connections are asked to
-        leave at an age within that time, this is waited for, and no call is lost.
+        leave at an age within that time, this is waited for, and no call is lost. What is
+        answered is read before its connection is closed; see `delivery`.
         """
         _log.info("draining", seconds=self._grace_s)
         self._health.drain()
@@ -61,6 +64,7 @@ class Serving:
         if self._age_s is not None and AGES_DIFFER * self._age_s < self._grace_s:
             await all_leave(self.port, self._age_s, at_once)
         self._drain.begin()
+        await self._delivery.early((ends - time.monotonic()) / 2, at_once)
         stopping = asyncio.ensure_future(self._server.stop(max(0.0, ends - time.monotonic())))
         hurried = asyncio.ensure_future(at_once.wait())
         await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +92,9 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         )
         gate = Gate(settings.admin_token(), loopback=settings.is_loopback)
         journal = Journal(settings.log_answers_share, tracer)
-        add_services(server, parts.servicers(), ErrorEdge(gate, room, parts.meters, journal))
+        delivery = Delivery(parts.drain)
+        edge = ErrorEdge(gate, room, parts.meters, journal, delivery)
+        add_services(server, parts.servicers(), edge)
         port = listen(server, settings)
         stack.push_async_callback(server.stop, None)
 
@@ -106,6 +112,7 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
             server,
             parts.health,
             parts.drain,
+            delivery,
             settings.drain_seconds,
             connection_age_s(settings),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,12 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from benchmarks.serving.http2 import DATA, END_STREAM, WINDOW_UPDATE, Connection, frame, message
 from foretell.broker import EmbeddedBroker
 from foretell.v1 import prediction_pb2
 from tests.bundles import toy_schema
 from tests.integration.server.conftest import WAIT_S, RunningServer, StartServer, toy_request
+from tests.integration.server.test_hot_swap import assert_soon
 
 Request = health_pb2.HealthCheckRequest
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -117,6 +121,60 @@ def test_drain_finishes_what_has_begun(start_server: StartServer) -> None:
     assert "shutting down" in str(caught.value.details())
     assert batch.result().row_count == rows
     go_on.set()
+    server.stop()
+
+
+BATCH = "foretell.v1.PredictionService/PredictBatch"
+
+
+def batch_of(rows: int, workload: str = "toy") -> prediction_pb2.PredictBatchRequest:
+    """Return a request about so many toys, a byte each."""
+    texts = {"dictionary": ["big"], "indices": [0] * rows}
+    return prediction_pb2.PredictBatchRequest(
+        workload=workload, row_count=rows, columns=[{"name": "kind", "texts": texts}]
+    )
+
+
+def read_slowly(client: Connection) -> prediction_pb2.PredictBatchResponse:
+    """Return an answer of which little at a time arrives."""
+    answer, ended = b"", False
+    while not ended:
+        for got in client.receive():
+            answer += got.payload if got.kind == DATA else b""
+            ended = ended or bool(got.flags & END_STREAM)
+        # Clients that read make room for more. On a socket that is closed this loses the rest.
+        client.socket.sendall(frame(WINDOW_UPDATE, 0, 0, (1).to_bytes(4)))
+    return prediction_pb2.PredictBatchResponse.FromString(
+        answer[5 : 5 + int.from_bytes(answer[1:5])]
+    )
+
+
+def test_drain_waits_for_slow_readers(start_server: StartServer) -> None:
+    """On shutdown a connection stays until its client has what the kernel holds of an answer, and
+    until then others are answered."""
+    server = start_server(drain_seconds=WAIT_S)
+    server.publish()
+    rows = 60_000  # whose answer is more than the kernel takes while nobody reads
+    calls = server.serving.census.meters.method(BATCH)
+
+    async def stop_in_time() -> None:
+        while not calls.in_flight:
+            await asyncio.sleep(0)
+        server.begin_stop()
+
+    with Connection("127.0.0.1", server.serving.port, f"/{BATCH}") as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+        stream, head = client.open()
+        body = client.data(stream, message(batch_of(rows).SerializeToString()))
+        client.socket.sendall(head + body + frame(DATA, END_STREAM, stream, b""))
+        server.on_loop(stop_in_time())
+        assert_soon(lambda: status(server, "") == NOT_SERVING)
+        ask = server.stubs.prediction.PredictBatch
+        assert ask(batch_of(1), timeout=WAIT_S).row_count == 1
+        with pytest.raises(grpc.RpcError) as caught:
+            ask(batch_of(1, workload="nothing"), timeout=WAIT_S)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        assert read_slowly(client).row_count == rows
     server.stop()
 
 
