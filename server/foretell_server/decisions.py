@@ -21,6 +21,7 @@ from foretell_server.converters import decision_answer, decision_question, predi
 from foretell_server.data_plane import TableQuestion
 from foretell_server.hot_swap import HotSwap
 from foretell_server.options import Plan
+from foretell_server.ranking_request import RankingRequest
 from foretell_server.shelf import LiveBundle, Shelf
 from foretell_server.threads import in_thread
 
@@ -59,8 +60,10 @@ class Deciders:
 
 
 class _NamesBundle(Protocol):
-    workload: str
-    bundle_version: str
+    @property
+    def workload(self) -> str: ...
+    @property
+    def bundle_version(self) -> str: ...
 
 
 class DecisionService:
@@ -73,7 +76,7 @@ class DecisionService:
         self._deciders = Deciders(bounds)
 
     async def RecommendHardware(
-        self, request: decision_pb2.RecommendHardwareRequest, context: ServicerContext
+        self, request: RankingRequest, context: ServicerContext
     ) -> decision_pb2.RecommendHardwareResponse:
         """Rank candidates for one item of work."""
         decider = self._decider(await self._bundle(request))
@@ -82,8 +85,9 @@ class DecisionService:
             found = decider.recommend(decision_question.recommend(request))
             return decision_answer.recommendation(found)
 
+        asked = request.rest.message
         with named_as(IN_MESSAGES):
-            if len(request.candidates) <= CANDIDATES_ON_THE_LOOP and not request.all_known:
+            if len(asked.candidates) <= CANDIDATES_ON_THE_LOOP and not asked.all_known:
                 return answer()
             return await self._in_thread(answer)
 

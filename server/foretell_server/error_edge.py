@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -52,15 +54,25 @@ class Answer(NamedTuple):
 Unary = Callable[[Any, ServicerContext], Awaitable[Any]]
 Stream = Callable[[Any, ServicerContext], AsyncIterator[Any]]
 _M = TypeVar("_M", bound=Message)
+Reader = Callable[[bytes], Any]
+"""Reads a request from its bytes; raises InvalidInput when they are none."""
 
 
 class ErrorEdge:
     """Decodes requests, keeps gate and room, counts, and turns errors into statuses."""
 
     def __init__(
-        self, gate: Gate, room: Room, meters: Meters, journal: Journal, delivery: Delivery
+        self,
+        gate: Gate,
+        room: Room,
+        meters: Meters,
+        journal: Journal,
+        delivery: Delivery,
+        readers: Mapping[str, Reader] = MappingProxyType({}),
     ) -> None:
+        """Keep what a call has to pass, and `readers` of the methods whose requests are special."""
         self._gate = gate
+        self._readers = readers
         self._room = room
         self._meters = meters
         self.delivery = delivery
@@ -68,13 +80,17 @@ class ErrorEdge:
         self._journal = journal if journal.wanted else None
 
     def unary(self, name: str, method: Unary, kind: type[Message]) -> Unary:
-        """Return a method from bytes to bytes that ends with a status whatever happens."""
+        """Return a method from bytes to bytes that ends with a status whatever happens.
+
+        Its request is decoded as `kind`, unless it has a reader of its own.
+        """
         guarded, room, meter = (
             self._gate.guards(name),
             self._room_of(name),
             self._meters.method(name),
         )
         workload_of, rows_of = _workload_reader(kind), _rows_reader(kind)
+        read: Reader = self._readers.get(name) or partial(decoded, kind)
 
         async def call(raw: bytes, context: ServicerContext) -> bytes:
             began = time.perf_counter()
@@ -84,7 +100,7 @@ class ErrorEdge:
             meter.in_flight += 1
             try:
                 self._admit(context, room, guarded=guarded)
-                request = decoded(kind, raw)
+                request = read(raw)
                 response = await method(request, context)
                 answer: bytes = response.SerializeToString()
             except asyncio.CancelledError:

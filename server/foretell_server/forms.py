@@ -163,14 +163,16 @@ def _fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
         tag = raw[at]
         if tag & 7 != 2 or tag > 127:
             raise ValueError
-        length, at = _varint(raw, at + 1)
+        length, at = varint(raw, at + 1)
         yield tag, at, at + length
         at += length
     if at != end:
         raise ValueError
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
+def varint(raw: bytes, at: int) -> tuple[int, int]:
+    """Return the number that is written at a place, and where it ends; IndexError if cut off."""
+    """Return the number that is written at a place, and where it ends; IndexError if cut off."""
     number = shift = 0
     while raw[at] > 127:
         number |= (raw[at] & 127) << shift

@@ -14,6 +14,7 @@ import grpc
 
 from foretell.logs import get_logger
 from foretell.settings import Settings
+from foretell_server import ranking_request
 from foretell_server.assembly import Assembly
 from foretell_server.auth import Gate
 from foretell_server.connections import AGES_DIFFER, all_leave
@@ -24,6 +25,7 @@ from foretell_server.health import Health
 from foretell_server.hot_swap import HotSwap
 from foretell_server.later import import_the_rest
 from foretell_server.listening import connection_age_s, listen, server_options
+from foretell_server.ranking_request import RANK
 from foretell_server.room import BEYOND, Room
 from foretell_server.services import add_services
 from foretell_server.shelf import Shelf
@@ -92,8 +94,8 @@ async def serving(settings: Settings, process: int = 0) -> AsyncIterator[Serving
         )
         gate = Gate(settings.admin_token(), loopback=settings.is_loopback)
         journal = Journal(settings.log_answers_share, tracer)
-        delivery = Delivery(parts.drain)
-        edge = ErrorEdge(gate, room, parts.meters, journal, delivery)
+        delivery, readers = Delivery(parts.drain), {RANK: ranking_request.read}
+        edge = ErrorEdge(gate, room, parts.meters, journal, delivery, readers)
         add_services(server, parts.servicers(), edge)
         port = listen(server, settings)
         stack.push_async_callback(server.stop, None)

@@ -205,14 +205,15 @@ class Forecasts:
     tables: QuantileTables
     support: Floats
     """[n], in [0, 1]: how well the training data covers the row."""
-    _cells: Integers = field(init=False, repr=False, compare=False)
-    """[n, M]: where each table and metric stands in a flat [T · M]."""
 
     def __post_init__(self) -> None:
         if self.table.shape != self.location.shape:
             raise ValueError(f"tables are {self.table.shape}, locations {self.location.shape}")
-        cells = self.table * len(self.metric_names) + self.tables.columns
-        object.__setattr__(self, "_cells", cells)  # the way of a frozen class to set its own
+
+    @cached_property
+    def _cells(self) -> Integers:
+        """[n, M]: where each table and metric stands in a flat [T · M]."""
+        return self.table * len(self.metric_names) + self.tables.columns
 
     def __len__(self) -> int:
         return len(self.location)

@@ -43,6 +43,9 @@ GOLDEN_TOLERANCE = 1e-4
 
 TIERS = ("cold", "few-shot", "warm", "repeat")
 
+_TIER_STARTS = np.array([np.nextafter(0.0, 1.0), FEW_SHOT_ROWS])
+"""From so many rows on an answer is `few-shot`, and `warm`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -111,11 +114,11 @@ class Predictor:
         self.tables = manifest.quantiles.tables()
         self._log = np.array([metric.scale == "log" for metric in self.schema.metrics])
         self._ids = [i for i, group in enumerate(manifest.groups) if len(group) == 1]
+        self._id_columns = np.array(self._ids, dtype=np.intp)
         names = manifest.quantiles.table_names
         self._is_repeat = np.array([name.startswith("repeat") for name in names])
         # Empty where no table is for repeats: nothing to look up then.
         self._is_repeat_table = self._is_repeat.tolist() if self._is_repeat.any() else []
-        self._tier_names = np.array(TIERS, dtype=object)
         self.corrections: CorrectionTable | None = None
         """What answers are corrected by; `run`, and so the golden rows, are never corrected."""
 
@@ -260,13 +263,12 @@ class Predictor:
 
     # MUST agree with tier_of; a test compares them.
     def _tiers(self, outputs: Outputs) -> list[str]:
-        ids = outputs.rows[:, self._ids]
-        fewest = ids.min(axis=1) if self._ids else np.full(len(ids), np.inf)
-        tier = (fewest > 0).astype(np.int64) + (fewest >= FEW_SHOT_ROWS)
+        ids = outputs.rows.take(self._id_columns, axis=1)
+        fewest = np.minimum.reduce(ids, axis=1, initial=np.inf)
+        tier: NDArray[np.intp] = np.asarray(_TIER_STARTS.searchsorted(fewest, side="right"))
         if self._is_repeat_table:
-            tier[self._is_repeat[outputs.table].all(axis=1)] = 3
-        names: list[str] = self._tier_names[tier].tolist()
-        return names
+            tier[np.logical_and.reduce(self._is_repeat.take(outputs.table), axis=1)] = 3
+        return [TIERS[i] for i in tier.tolist()]
 
 
 def _corrected(table: CorrectionTable, row: EncodedRow, outputs: RowOutputs) -> RowOutputs:

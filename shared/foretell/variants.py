@@ -14,11 +14,11 @@ from foretell.parsing import Value
 
 
 class _Own(NamedTuple):
-    """What the rows have of their own, encoded: the columns of some slots."""
+    """What the rows have of their own, encoded, and in which columns."""
 
-    number_slots: NDArray[np.intp]
+    in_numbers: NDArray[np.bool_]
     numbers: Numbers
-    category_slots: NDArray[np.intp]
+    in_categories: NDArray[np.bool_]
     categories: Codes
 
 
@@ -47,14 +47,11 @@ class Variants:
             self._read = self._learn(encoded)
             return encoded
         base = self.encoder.encode_row({**common, **self.own[0]})
-        count = len(self.own)
-        numbers = np.empty((count, len(base.numbers)))
-        numbers[:] = base.numbers
-        numbers[:, read.number_slots] = read.numbers
-        categories = np.empty((count, len(base.categories)), dtype=np.int64)
-        categories[:] = base.categories
-        categories[:, read.category_slots] = read.categories
-        return Encoded(numbers, categories, (base.unknown,) * count)
+        return Encoded(
+            np.where(read.in_numbers, read.numbers, np.array(base.numbers, np.float64)),
+            np.where(read.in_categories, read.categories, np.array(base.categories, np.int64)),
+            (base.unknown,) * len(self.own),
+        )
 
     def _learn(self, encoded: Encoded) -> _Own | None:
         """Return the columns that are the variants' own; None where these depend on the rest."""
@@ -63,13 +60,11 @@ class Variants:
         # What is unknown may be met later, and has another code then.
         if not self._steady or any(own.intersection(row) for row in encoded.unknown):
             return None
-        numbers, categories = (
-            np.array([i for i, name in enumerate(names) if name in own], dtype=np.intp)
+        in_numbers, in_categories = (
+            np.array([name in own for name in names], dtype=np.bool_)
             for names in (schema.number_names, schema.category_names)
         )
-        return _Own(
-            numbers, encoded.numbers[:, numbers], categories, encoded.categories[:, categories]
-        )
+        return _Own(in_numbers, encoded.numbers, in_categories, encoded.categories)
 
 
 def _is_steady(own: Sequence[Mapping[str, Value]]) -> bool:

@@ -31,6 +31,7 @@ from foretell.decide.roster import REMEMBERED_CANDIDATES, REMEMBERED_ROSTERS
 from foretell.errors import InvalidInput, Violation
 from foretell.parsing import Value
 from foretell.v1 import common_pb2, decision_pb2
+from foretell_server.ranking_request import RankingRequest
 
 PLACEMENT_GOALS = {
     decision_pb2.PLACEMENT_GOAL_UNSPECIFIED: "makespan",
@@ -47,7 +48,6 @@ SHARING_GOALS = {
 }
 
 _REMEMBERED_OBJECTIVES = 256
-_USUAL = Accounting()
 
 _BESIDE_CANDIDATES = tuple(
     name
@@ -56,21 +56,29 @@ _BESIDE_CANDIDATES = tuple(
 )
 
 
-def recommend(request: decision_pb2.RecommendHardwareRequest) -> Recommend:
+def recommend(request: RankingRequest) -> Recommend:
     """Return what a request asks."""
-    return Recommend(
-        features=_features(request.features, ""),
-        objective=_objective(request.objective),
-        candidates=_candidates(request),
-        all_known=request.all_known,
-        candidate_feature=request.candidate_feature,
-        limits=tuple(map(_limit, request.limits)),
-        pareto=tuple(request.pareto_quantities),
-        support_floor=request.support_floor,
-        accounting=_accounting(request.accounting) if request.HasField("accounting") else _USUAL,
+    features = _features(request.item.features, "")
+    more = request.rest.message.features
+    if more:  # the fields of a message may come in any order
+        features |= _features(more, "")
+    return Recommend(features=features, **request.rest.once(_ranking))
+
+
+def _ranking(request: decision_pb2.RecommendHardwareRequest) -> dict[str, Any]:
+    """Return what is asked about an item, as fields of `Recommend`."""
+    return {
+        "objective": _objective(request.objective),
+        "candidates": _candidates(request),
+        "all_known": request.all_known,
+        "candidate_feature": request.candidate_feature,
+        "limits": tuple(map(_limit, request.limits)),
+        "pareto": tuple(request.pareto_quantities),
+        "support_floor": request.support_floor,
+        "accounting": _accounting(request.accounting),
         **({"max_results": request.max_results} if request.max_results else {}),
         **_set(request, "interval_level"),
-    )
+    }
 
 
 def matrix(request: decision_pb2.PredictMatrixRequest) -> Matrix:

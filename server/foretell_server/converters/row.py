@@ -7,7 +7,6 @@ is left for a row is to put its numbers into their places.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Callable, Sequence
 
@@ -17,11 +16,11 @@ from foretell.forecast import Floats
 from foretell.predictor import Predictor, RowOutputs
 from foretell.v1 import prediction_pb2
 from foretell_server.answers import MetricAnswer
+from foretell_server.converters.marks import Marks
 from foretell_server.converters.prediction import TIERS, forecast_message
 from foretell_server.few import AskedMetric
 from foretell_server.options import MetricPlan, Plan
 
-_DOUBLE = struct.Struct("<d")
 _REMEMBERED_PROVENANCES = 4096
 _ID_TAG = bytes([(prediction_pb2.PredictResponse.PREDICTION_ID_FIELD_NUMBER << 3) | 2])
 
@@ -108,28 +107,12 @@ def named(body: bytes, prediction_id: str) -> bytes:
 
 
 def _pieces(plan: Plan) -> list[bytes]:
-    """Return the serialized forecasts of the plan's metrics, cut where each number stands.
-
-    The answer is built once with numbers that occur nowhere else, and those are found again.
-    """
-    marks: list[bytes] = []
-    counter = itertools.count(1)
-
-    def mark() -> float:
-        marks.append(_DOUBLE.pack(next(counter) * 1.234567e-301))
-        return float(_DOUBLE.unpack(marks[-1])[0])
-
+    """Return the serialized forecasts of the plan's metrics, cut where each number stands."""
+    marks = Marks()
     message = prediction_pb2.PredictResponse(
-        metrics=[_marked(plan, metric, mark) for metric in plan.metrics]
+        metrics=[_marked(plan, metric, marks.new) for metric in plan.metrics]
     )
-    rest = message.SerializeToString()
-    pieces = []
-    for sought in marks:
-        piece, found, rest = rest.partition(sought)
-        if not found:
-            raise ValueError("the numbers of an answer are not in the order of its fields")
-        pieces.append(piece)
-    return [*pieces, rest]
+    return marks.cut(message.SerializeToString())
 
 
 def _marked(

@@ -148,6 +148,8 @@ def _print_first(what: str, rows: Sequence[object]) -> None:
 def _plain(value: object) -> Any:  # noqa: ANN401, PLR0911 -- JSON is any of these
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
+    if hasattr(value, "_asdict"):  # a named tuple
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset | range):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,14 +24,12 @@ from foretell.decide.outcomes import OUTERMOST, Strata
 from foretell.decide.placing.batch import prepare
 from foretell.decide.placing.place import describe, place
 from foretell.decide.placing.results import Placement
-from foretell.decide.quantities import Quantities, Violations
+from foretell.decide.quantities import Quantities, Quantity, Violations
 from foretell.decide.questions import (
     Accounting,
     Curve,
     Features,
-    Limit,
     Matrix,
-    Objective,
     Place,
     Recommend,
     Share,
@@ -67,13 +65,16 @@ class Bounds:
 
 
 class _Weighed(NamedTuple):
-    """What the objective and the limits of a question are made of."""
+    """What a question weighs, whatever is asked about."""
 
+    feature: str
+    """What candidates are values of; "" where something is wrong with that."""
     quantities: Quantities
     loss: Loss | None
     """None where something is wrong with the objective."""
     bounds: tuple[Bound, ...]
     outermost: float
+    front: tuple[Quantity, ...]
 
 
 _REMEMBERED_WEIGHINGS = 256
@@ -90,7 +91,7 @@ class Decider:
         self._estimator = Estimator(predictor.schema, predictor.tables)
         self._usual = Quantities(predictor.schema, Accounting())
         self._rosters = Rosters(predictor, self._book, bounds.candidates)
-        self._known: dict[tuple[Objective, tuple[Limit, ...], Accounting], _Weighed] = {}
+        self._known: dict[tuple[Hashable, ...], _Weighed] = {}
 
     def recommend(self, question: Recommend) -> Recommendation:
         """Rank candidates for one item of work.
@@ -98,11 +99,9 @@ class Decider:
         Raises InvalidInput with everything that is wrong with the question.
         """
         note, predictor = Violations(), self.predictor
-        feature = place_feature(predictor, question.candidate_feature, "candidate_feature", note)
-        quantities, loss, bounds, outermost = self._weighed(question, note)
+        feature, quantities, loss, bounds, outermost, front = self._weighed(question, note)
         roster = self._rosters.of(question, feature)
         note.found.extend(roster.wrong)
-        front = front_quantities(question, quantities, note)
         roster.check_prices(loss, note)
         _check_answer(question, feature, note)
         if note.found or loss is None:
@@ -190,14 +189,18 @@ class Decider:
 
     def _weighed(self, question: Recommend, note: Violations) -> _Weighed:
         """Return what a question weighs; whoever asks about work of many kinds asks the same."""
-        key = (question.objective, tuple(question.limits), question.accounting)
+        named, limits, pareto = question.candidate_feature, question.limits, question.pareto
+        key = (named, question.objective, tuple(limits), question.accounting, tuple(pareto))
         found = self._known.get(key)
         if found is None:
             before = len(note.found)
+            feature = place_feature(self.predictor, named, "candidate_feature", note)
             quantities = self._quantities(question.accounting)
             loss = resolve_objective(question.objective, quantities, note)
-            bounds = resolve_limits(question.limits, quantities, note)
-            found = _Weighed(quantities, loss, bounds, _outermost(loss, bounds))
+            bounds = resolve_limits(limits, quantities, note)
+            front = front_quantities(question, quantities, note)
+            outermost = _outermost(loss, bounds)
+            found = _Weighed(feature, quantities, loss, bounds, outermost, front)
             if len(note.found) == before:
                 if len(self._known) >= _REMEMBERED_WEIGHINGS:
                     self._known.clear()

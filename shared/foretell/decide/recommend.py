@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foretell.decide.comparing import pareto_front, probability_best
 from foretell.decide.limits import Bound, Keeping
@@ -25,7 +23,7 @@ from foretell.decide.results import (
 )
 from foretell.decide.risk import Loss, LossTerm
 from foretell.decide.roster import Roster
-from foretell.decide.rows import Rows
+from foretell.decide.rows import Rows, plain
 from foretell.forecast import Floats
 
 CLEAR = 0.8
@@ -33,8 +31,6 @@ CLEAR = 0.8
 
 TELLING = 0.2
 """Where hindsight would save more than this share, the evidence does not tell candidates apart."""
-
-_REASONS: tuple[ExclusionReason | None, ...] = (None, "unavailable", "unknown", "limit", "evidence")
 
 
 @dataclass(frozen=True)
@@ -87,30 +83,24 @@ class Ranking:
         self._judged = judged
         self._loss = loss
         self._bounds = bounds
-        reasons = self._judge()
-        feasible = reasons == 0
-        self._reasons = [_REASONS[reason] for reason in reasons.tolist()]
-        # Lists are read one by one ten times faster than arrays are.
+        # Lists are read one by one ten times faster than arrays are, and after a run of the graph
+        # each call to numpy costs more than a pass over some dozens of numbers.
+        self._measured: list[float] = judged.measured.tolist()
+        self._support: list[float] = judged.rows.prediction.support.tolist()
+        self._reasons = self._judge()
         self._told = [
-            (str(b), k.holds.tolist(), *map(_known, (k.probability, k.bounds, k.needed)), unit)
+            (str(b), k.holds.tolist(), *map(plain, (k.probability, k.bounds, k.needed)), unit)
             for b, k, unit in ((b, k, b.quantity.unit) for b, k in self._pairs())
         ]
-        order = np.argsort(judged.measured, kind="stable")
-        self._order: NDArray[np.intp] = order[feasible[order]]
-        self._best_first: list[float] = judged.measured[self._order].tolist()
-        self._name = loss.name
+        self._order = [i for i, reason in enumerate(self._reasons) if reason is None]
+        self._order.sort(key=self._measured.__getitem__)
+        self._name, self._unit = loss.name, "" if loss.unit == "1" else f" {loss.unit}"
 
     def recommendation(self, workload: str, version: str) -> Recommendation:
         """Return the whole answer."""
-        order, losses = self._order, self._judged.losses
-        if len(order) < len(losses):
-            losses = losses[order]
-            places = np.arange(len(order))
-        else:  # what is not cut short need not be put in order: that would be a copy
-            places = order
-        least = losses.min(axis=0) if len(order) else np.zeros(0)
-        best = probability_best(losses, least)[places] if len(order) else np.zeros(0)
-        front, regret = self._front(), self._regret(best, losses, places, least)
+        order = self._order
+        best, regret = self._chances() if order else ([], None)
+        front = self._front()
         ranked = self._ranked(best, front)
         excluded = tuple(
             self._excluded(i, reason)
@@ -128,25 +118,38 @@ class Ranking:
             excluded=excluded,
             regret=regret,
             infeasible=None if len(order) else self._infeasible(),
-            front=tuple(order[front[order]].tolist()),
+            front=tuple(i for i in order if i in front),
             candidate_count=len(self._roster),
         )
 
-    def _judge(self) -> NDArray[np.intp]:
-        """Return why each candidate is not ranked, as a place in `_REASONS`; the first one."""
-        judged, question = self._judged, self._question
-        unknown = np.isnan(judged.measured)
-        reasons = np.zeros(len(unknown), dtype=np.intp)
-        if question.support_floor > 0:
-            reasons[judged.rows.prediction.support < question.support_floor] = 4
-        for keeping in judged.keeping:
-            unknown |= keeping.unknown
-            reasons[~keeping.holds] = 3
-        reasons[unknown] = 2
-        reasons[self._roster.taken] = 1
+    def _judge(self) -> list[ExclusionReason | None]:
+        """Return why each candidate is not ranked: the first of the reasons that there are."""
+        keeping, floor = self._judged.keeping, self._question.support_floor
+        reasons: list[ExclusionReason | None] = [None] * len(self._measured)
+        if floor > 0:
+            reasons = ["evidence" if support < floor else None for support in self._support]
+        for kept in keeping:
+            _give(reasons, "limit", (~kept.holds).tolist())
+        for i, value in enumerate(self._measured):
+            if value != value:  # noqa: PLR0124 -- only NaN is not what it is
+                reasons[i] = "unknown"
+        for kept in keeping:
+            _give(reasons, "unknown", kept.unknown.tolist())
+        for i in self._roster.taken:
+            reasons[i] = "unavailable"
         return reasons
 
-    def _verdict(self, best: Floats, regret: Regret | None) -> Verdict:
+    def _chances(self) -> tuple[list[float], Regret]:
+        """Return how probable it is that each turns out best, in their order, and the regret."""
+        losses, places = self._judged.losses, self._order
+        if len(places) < len(losses):
+            losses, places = losses[places], list(range(len(places)))
+        # What is not cut short need not be put in order: that would be a copy.
+        least = np.minimum.reduce(losses, axis=0)
+        best = probability_best(losses, least).tolist()
+        return [best[i] for i in places], self._regret(best[places[0]], losses[places[0]], least)
+
+    def _verdict(self, best: Sequence[float], regret: Regret | None) -> Verdict:
         if regret is None:
             only = set(self._reasons)
             return "insufficient_evidence" if only == {"evidence"} else "infeasible"
@@ -154,41 +157,39 @@ class Ranking:
             return "insufficient_evidence"
         return "clear" if best[0] >= CLEAR else "close"
 
-    def _front(self) -> NDArray[np.bool_]:
+    def _front(self) -> frozenset[int]:
         """Return which of all candidates are on the Pareto front; none unless one was asked for."""
-        on = np.zeros(len(self._roster), dtype=np.bool_)
-        losses = self._judged.front
-        if losses is not None and len(self._order):
-            known = self._order[~np.isnan(losses[self._order]).any(axis=1)]
-            on[known[pareto_front(losses[known])]] = True
-        return on
+        losses, order = self._judged.front, self._order
+        if losses is None or not order:
+            return frozenset()
+        known = np.array(order)[~np.isnan(losses[order]).any(axis=1)]
+        return frozenset(known[pareto_front(losses[known])].tolist())
 
-    def _ranked(self, best: Floats, front: NDArray[np.bool_]) -> tuple[Ranked, ...]:
+    def _ranked(self, best: Sequence[float], front: Container[int]) -> tuple[Ranked, ...]:
         shown = self._order[: self._question.max_results]
         rows = self._judged.rows
         prediction = rows.prediction
-        forecasts = rows.estimates(shown.tolist(), self._question.interval_level)
-        costs, energies = (_known(rows.expected(name)[shown]) for name in (COST, ENERGY))
-        told = self._loss.told(self._judged.measured)[shown].tolist()
-        shares, support = best.tolist(), prediction.support[shown].tolist()
+        forecasts = rows.estimates(shown, self._question.interval_level)
+        costs, energies = rows.expected(COST), rows.expected(ENERGY)
+        told: list[float] = self._loss.told(self._judged.measured).tolist()
         found = [
             Ranked(
                 rank=rank + 1,
                 name=self._roster.given[i].name,
                 index=i,
-                objective=told[rank],
+                objective=told[i],
                 estimates=forecasts[rank],
-                cost=costs[rank],
-                energy_j=energies[rank],
+                cost=costs[i],
+                energy_j=energies[i],
                 limits=self._checks(i),
-                probability_best=shares[rank],
-                support=support[rank],
+                probability_best=best[rank],
+                support=self._support[i],
                 tier=prediction.tier[i],
                 unknown_features=prediction.unknown[i],
-                on_front=bool(front[i]),
-                why=self._why(rank, told[rank], shares),
+                on_front=i in front,
+                why=self._why(rank, told[i], best),
             )
-            for rank, i in enumerate(shown.tolist())
+            for rank, i in enumerate(shown)
         ]
         return tuple(found)
 
@@ -201,10 +202,10 @@ class Ranking:
         )
 
     def _why(self, rank: int, told: float, best: Sequence[float]) -> str:
-        what = f"{self._name} {told:.4g} {self._loss.unit}".removesuffix(" 1")
+        what = f"{self._name} {told:.4g}{self._unit}"
         if rank == 0:
             return f"{what}; best of {len(best)} with probability {best[0]:.2f}"
-        first, mine = self._best_first[0], self._best_first[rank]
+        first, mine = (self._measured[self._order[place]] for place in (0, rank))
         worse = f"{100 * (mine / first - 1):.3g} % worse than the first" if first > 0 else "worse"
         return f"{what}, {worse}; best with probability {best[rank]:.2f}"
 
@@ -216,7 +217,7 @@ class Ranking:
             reason=reason,
             why=self._why_not(i, reason, checks),
             limits=checks,
-            support=float(prediction.support[i]),
+            support=self._support[i],
             tier=prediction.tier[i],
         )
 
@@ -224,7 +225,7 @@ class Ranking:
         if reason == "unavailable":
             return "none of it is free"
         if reason == "evidence":
-            support, floor = self._judged.rows.prediction.support[i], self._question.support_floor
+            support, floor = self._support[i], self._question.support_floor
             return f"not enough evidence: support {support:.2f} is below {floor:g}"
         if reason == "unknown":
             missing = [c.limit for c in checks if c.probability is None]
@@ -235,16 +236,13 @@ class Ranking:
             if not c.holds
         )
 
-    def _regret(
-        self, best: Floats, losses: Floats, places: NDArray[np.intp], least: Floats
-    ) -> Regret | None:
-        if not len(best):
-            return None
+    def _regret(self, sure: float, losses: Floats, least: Floats) -> Regret:
+        """Return the regret of a choice that is best with probability `sure`, by its losses."""
         # The choice against that of hindsight, which turns out the best whatever happens.
-        mine, perfect = float(losses[places[0]].mean()), float(least.mean())
-        told = self._loss.told(np.array([mine, perfect]))
+        mine, perfect = (float(np.add.reduce(one)) / len(one) for one in (losses, least))
+        told, hindsight = self._loss.told(np.array([mine, perfect])).tolist()
         share = (mine - perfect) / mine if mine > 0 else None
-        return Regret(1.0 - float(best[0]), float(abs(told[0] - told[1])), share)
+        return Regret(1.0 - sure, abs(told - hindsight), share)
 
     def _infeasible(self) -> Infeasible:
         judged = [i for i, reason in enumerate(self._reasons) if reason in ("limit", "evidence")]
@@ -270,7 +268,7 @@ class Ranking:
     def _why_unjudged(self) -> str:
         """Return why no candidate could be held to the limits, or there are none."""
         lacking = [str(b) for b, k in self._pairs() if k.unknown.any()] or [self._loss.name]
-        said = {
+        said: dict[ExclusionReason, str] = {
             "unavailable": "not free",
             "unknown": f"without what is needed for {'; '.join(lacking)}",
             "evidence": "with too little evidence",
@@ -288,11 +286,9 @@ class Ranking:
         return max(bound.miss(float(keeping.bounds[i]), float(keeping.needed[i])), 0.0)
 
 
-def _known(values: Floats) -> list[float | None]:
-    """Return numbers as a list, None for NaN."""
-    return [None if v != v else v for v in values.tolist()]  # noqa: PLR0124 -- only NaN does
-
-
-def known(value: float) -> float | None:
-    """Return a number, None for NaN: what is not known is said to be so."""
-    return None if math.isnan(value) else float(value)
+def _give(
+    reasons: list[ExclusionReason | None], reason: ExclusionReason, where: Sequence[bool]
+) -> None:
+    for i, there in enumerate(where):
+        if there:
+            reasons[i] = reason

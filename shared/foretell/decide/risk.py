@@ -81,7 +81,8 @@ class Loss:
     def measure(self, losses: Floats) -> Floats:
         """Return what ranks the rows, [n]: a mean over the worst outcomes, or a quantile."""
         if self.quantile is None and self.risk == 0:
-            means: Floats = losses.mean(axis=1)
+            # The same as mean(), which takes longer to call than it takes for some dozens of rows.
+            means: Floats = np.add.reduce(losses, axis=1) / losses.shape[1]
             return means
         ordered = np.sort(losses, axis=1)
         if self.quantile is not None:

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foretell.decide.candidates import check_all, check_prices, prices_of
 from foretell.decide.facts import FactBook
 from foretell.decide.quantities import Violations
@@ -49,9 +46,9 @@ class Roster:
         return len(self.given)
 
     @cached_property
-    def taken(self) -> NDArray[np.intp]:
+    def taken(self) -> tuple[int, ...]:
         """Places of the candidates of which none is free."""
-        return np.array([i for i, c in enumerate(self.given) if c.available == 0], dtype=np.intp)
+        return tuple(i for i, c in enumerate(self.given) if c.available == 0)
 
     def check_prices(self, loss: Loss | None, note: Violations) -> None:
         """Note candidates without the price that the objective is made of."""

@@ -105,13 +105,13 @@ class Rows:
         """Return the forecasts of all metrics of some rows, in the order of `which`."""
         return self.estimator.estimates(self.prediction.forecasts, which, level)
 
-    def expected(self, quantity: str) -> Floats:
-        """Return the expectation of cost or energy, [n]; NaN where it cannot be told."""
-        unknown = np.full(len(self), np.nan)
-        if quantity == COST and np.isnan(self.prices).all():
+    def expected(self, quantity: str) -> list[float | None]:
+        """Return the expectation of cost or energy of each row; None where it cannot be told."""
+        unknown: list[float | None] = [None] * len(self)
+        if quantity == COST and all(price != price for price in self.prices.tolist()):  # noqa: PLR0124 -- NaN
             return unknown
         found = self.quantities.find(quantity)
-        return unknown if found is None else np.asarray(self.values(found).mean(axis=1))
+        return unknown if found is None else plain(self.values(found).mean(axis=1))
 
 
 def encode_rows(variants: Variants, common: Features, field_of: Sequence[str]) -> Encoded:
@@ -137,3 +137,8 @@ def _violations(variants: Variants, common: Features, field_of: Sequence[str]) -
                 (at, violation.message), Violation(at, violation.value, violation.message)
             )
     return list(found.values()) or [Violation("features", "", "the rows cannot be encoded")]
+
+
+def plain(values: Floats) -> list[float | None]:
+    """Return numbers as a list, which is read ten times faster; None for NaN."""
+    return [None if v != v else v for v in values.tolist()]  # noqa: PLR0124 -- only NaN does

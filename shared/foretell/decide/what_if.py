@@ -9,7 +9,6 @@ import numpy as np
 from foretell.decide.comparing import probability_best, probability_less
 from foretell.decide.quantities import Violations
 from foretell.decide.questions import COST, ENERGY, WhatIf
-from foretell.decide.recommend import known
 from foretell.decide.results import Estimate
 from foretell.decide.risk import Loss
 from foretell.decide.rows import Rows
@@ -107,8 +106,8 @@ def compare(question: WhatIf, rows: Rows, loss: Loss, workload: str, version: st
             name=side.name,
             objective=float(told[i]),
             estimates=forecasts[i],
-            cost=known(costs[i]),
-            energy_j=known(energies[i]),
+            cost=costs[i],
+            energy_j=energies[i],
             probability_best=float(best[i]),
             support=float(prediction.support[i]),
             tier=prediction.tier[i],
