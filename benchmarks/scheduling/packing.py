@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.scheduling.tasks import MEMORY, Estimates
 from foretell.decide.outcomes import Strata, draw_ranks
 from foretell.decide.placing.batch import KNOWN_CORRELATION
+from foretell.decide.together import Singles, Taken, together
 from foretell.forecast import Forecasts
 from foretell_trainer.engine.inputs import Floats
 
@@ -103,31 +104,38 @@ class JointFiller(Filler):
         super().__init__(np.zeros(0))
         metric = forecasts.metric_index(MEMORY)
         grid = strata.residuals(forecasts.tables, _OUTCOMES, RISK / 4)
-        self._quantiles = np.exp(
+        outcomes = np.exp(
             forecasts.location[:, metric, None]
             + forecasts.scale[:, metric, None] * grid[forecasts.table[:, metric], metric]
         )
+        self._alone = [Taken.of(forecasts, i, MEMORY, row) for i, row in enumerate(outcomes)]
         # One for each place on a node: who shares a node shares its common error.
         self._ranks = draw_ranks(64, _OUTCOMES, 1, correlation)
-        self._total: Floats = np.zeros(_OUTCOMES)
-        self._count = 0
+        self._there: list[int] = []
 
     def add(self, task: int) -> bool:
         """Put a task on the node if the risk stays; return whether it did."""
-        total = self._total + self._quantiles[task][self._ranks[self._count]]
-        if self._count and (total > CAPACITY_KB).mean() > RISK:
+        total = self._together([*self._there, task])
+        if self._there and (total > CAPACITY_KB).mean() > RISK:
             return False
-        self._total, self._count = total, self._count + 1
+        self._there.append(task)
         return True
 
     def needed(self, tasks: list[int]) -> float:
         """Return what tasks need together so that the risk is kept."""
-        together = [self._quantiles[task][self._ranks[i]] for i, task in enumerate(tasks)]
-        return float(np.quantile(np.sum(together, axis=0), 1 - RISK))
+        return float(np.quantile(self._together(tasks), 1 - RISK))
 
     def clear(self) -> None:
         """Begin a new node."""
-        self._total, self._count = np.zeros(_OUTCOMES), 0
+        self._there = []
+
+    def _together(self, tasks: list[int]) -> Singles:
+        alone = [self._alone[task] for task in tasks]
+        ranked = [
+            replace(one, outcomes=one.outcomes[r])
+            for one, r in zip(alone, self._ranks, strict=False)
+        ]
+        return together(ranked)
 
 
 def fillers(estimates: Iterable[Estimates], strata: Strata) -> dict[str, Filler]:

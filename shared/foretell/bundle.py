@@ -62,16 +62,26 @@ class Quantiles(_Part):
     """[tables][metrics][levels]"""
     table_names: tuple[str, ...]
     """What each table is for. A name that begins with "repeat" is for repeated configurations."""
+    dispersion: tuple[tuple[float, ...], ...] | None = None
+    """[tables][metrics]: how sums of many rows vary, as a multiple of what is said; none is 1."""
 
     def tables(self) -> QuantileTables:
         """Return the tables as arrays; ValueError when they are not monotone."""
-        return QuantileTables(np.array(self.levels), np.array(self.values, dtype=np.float64))
+        spread = None if self.dispersion is None else np.array(self.dispersion, dtype=np.float64)
+        values = np.array(self.values, dtype=np.float64)
+        return QuantileTables(np.array(self.levels), values, spread)
 
     @classmethod
     def of(cls, tables: QuantileTables, table_names: tuple[str, ...]) -> Quantiles:
         """Return the tables as a manifest holds them."""
         values = tuple(tuple(map(tuple, table)) for table in tables.values.tolist())
-        return cls(levels=tuple(tables.levels.tolist()), values=values, table_names=table_names)
+        spread = tables.dispersion
+        return cls(
+            levels=tuple(tables.levels.tolist()),
+            values=values,
+            table_names=table_names,
+            dispersion=None if spread is None else tuple(map(tuple, spread.tolist())),
+        )
 
 
 class Lineage(_Part):

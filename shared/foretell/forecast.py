@@ -37,6 +37,9 @@ class QuantileTables:
     """[Q], increasing, inside (0, 1); at least two."""
     values: Floats
     """[T, M, Q], not decreasing along Q."""
+    dispersion: Floats | None = None
+    """[T, M], above 0: how what many rows take together varies, as a multiple of what their
+    distributions say; None is 1 everywhere."""
     _at: dict[float, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +52,9 @@ class QuantileTables:
             raise ValueError(f"quantile values must be [tables, metrics, {len(levels)}]")
         if not np.all(np.isfinite(values)) or np.any(np.diff(values, axis=2) < 0):
             raise ValueError("quantile values must be finite and must not decrease")
+        spread = self.dispersion
+        if spread is not None and (spread.shape != values.shape[:2] or not np.all(spread > 0)):
+            raise ValueError(f"dispersions must be above 0 and {list(values.shape[:2])}")
 
     def at(self, level: float) -> Floats:
         """Return R(level) of every table and metric, [T, M]."""

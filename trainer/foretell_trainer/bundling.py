@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.fitting import Fitted
 from foretell_trainer.engine.report_card import report_card
 from foretell_trainer.engine.state import FitState, pack
+from foretell_trainer.engine.sums import dispersions
 from foretell_trainer.engine.training_set import FitSettings, Progress
 from foretell_trainer.engine.update import updatable
 from foretell_trainer.kept import kept_rows
@@ -148,6 +149,7 @@ def _censored(prepared: Prepared, fitted: Fitted) -> int:
 
 def _quantiles(fitted: Fitted) -> Quantiles:
     tables = QuantileTables(LEVELS, quantile_values(fitted))
+    tables = replace(tables, dispersion=dispersions(fitted, tables))
     return Quantiles.of(tables, fitted.counts.table_names)
 
 

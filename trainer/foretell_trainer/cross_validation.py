@@ -15,7 +15,7 @@ import numpy as np
 
 from foretell.catalog import CatalogTable
 from foretell.errors import Cancelled, InvalidInput, Violation
-from foretell.forecast import Forecasts, QuantileTables
+from foretell.forecast import Floats, Forecasts, QuantileTables
 from foretell.schema import Schema
 from foretell.splits import Split
 from foretell_trainer.crew.others import Nobody, Others
@@ -145,6 +145,15 @@ def pooled(parts: Sequence[Forecasts]) -> Forecasts:
         np.concatenate([part.location for part in parts]),
         np.concatenate([part.scale for part in parts]),
         np.concatenate([p.table + o for p, o in zip(parts, offsets, strict=True)]),
-        QuantileTables(tables[0].levels, np.concatenate([table.values for table in tables])),
+        QuantileTables(
+            tables[0].levels,
+            np.concatenate([table.values for table in tables]),
+            np.concatenate([_dispersion(table) for table in tables]),
+        ),
         np.concatenate([part.support for part in parts]),
     )
+
+
+def _dispersion(tables: QuantileTables) -> Floats:
+    known = tables.dispersion
+    return np.ones(tables.values.shape[:2]) if known is None else known

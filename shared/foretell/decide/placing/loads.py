@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foretell.decide.placing.problem import Problem, Singles
+from foretell.decide.placing.problem import Problem
+from foretell.decide.together import Singles, Taken, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +60,24 @@ class Loads:
     def memory(self, node: int, items: Collection[int]) -> Singles:
         """Return what items take of memory together, [outcomes]."""
         p = self.problem
-        return _sum([p.megabytes(i, node) for i in items], p.outcomes)
+        return self._sum([p.megabytes(i, node) for i in items])
 
     def watts(self, node: int, items: Collection[int]) -> Singles:
         """Return what power items draw together, [outcomes]."""
         p = self.problem
-        return _sum([p.watts(i, node) for i in items], p.outcomes)
+        return self._sum([p.watts(i, node) for i in items])
 
     def worst_cases(self, node: int, items: Collection[int]) -> float:
         """Return the sum of what each item alone would have to reserve at the same risk."""
         p = self.problem
         level = 1 - p.overflow_risk
-        return float(sum(np.quantile(p.megabytes(i, node), level) for i in items))
+        return float(sum(np.quantile(p.megabytes(i, node).outcomes, level) for i in items))
+
+    def _sum(self, parts: Sequence[Taken]) -> Singles:
+        return together(parts) if parts else np.zeros(self.problem.outcomes, dtype=np.float32)
 
 
-def _sum(parts: Sequence[Singles], outcomes: int) -> Singles:
-    total = np.zeros(outcomes, dtype=np.float32)
-    for part in parts:
-        total += part
-    return total
-
-
-def _share_above(limit: float, parts: Sequence[Singles]) -> float:
+def _share_above(limit: float, parts: Sequence[Taken]) -> float:
     if math.isinf(limit) or not parts:
         return 0.0
-    return float((_sum(parts, len(parts[0])) > limit).mean())
+    return float((together(parts) > limit).mean())

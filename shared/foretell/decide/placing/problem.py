@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from foretell.decide.outcomes import OUTERMOST, Strata, draw_ranks
 from foretell.decide.quantities import Power, WorkTime
 from foretell.decide.questions import Item, Node, PlacementGoal
+from foretell.decide.together import Singles, Taken
 from foretell.decide.units import SECONDS_PER_HOUR
 from foretell.forecast import Floats, Forecasts
 
@@ -19,8 +20,6 @@ MOST_OUTCOMES, FEWEST_OUTCOMES = 4096, 512
 MOST_KEPT = 2**24
 
 _LARGEST_EXPONENT = 80.0  # exp() of more is infinite in single precision
-
-Singles = NDArray[np.float32]
 
 _DURATION, _MEMORY, _POWER = range(101, 104)  # streams of outcomes; items of a stream are tied
 
@@ -57,7 +56,7 @@ class Problem:
     """[m]"""
     prices: Floats
     """[m], per hour; NaN where unknown."""
-    _kept: dict[tuple[str, int], Singles] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[str, int], Taken] = field(default_factory=dict, repr=False)
     _ranks: dict[int, NDArray[np.intp]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -73,21 +72,22 @@ class Problem:
     def seconds(self, item: int, node: int) -> Singles:
         """Return how long an item takes on a node, [outcomes]."""
         work = self.metrics.work
-        values = self._outcomes(work.metric, item, node, _DURATION, reverse=work.is_rate)
+        taken = self._outcomes(work.metric, item, node, _DURATION, reverse=work.is_rate)
+        values = taken.outcomes
         unit = work.seconds / values if work.is_rate else values * work.seconds
         seconds: Singles = unit * np.float32(self.items[item].work)
         return seconds
 
-    def megabytes(self, item: int, node: int) -> Singles:
-        """Return the memory that an item takes on a node, [outcomes], in the metric's unit."""
+    def megabytes(self, item: int, node: int) -> Taken:
+        """Return the memory that an item takes on a node, in the metric's unit."""
         if self.metrics.memory is None:
-            return np.zeros(self.outcomes, dtype=np.float32)
+            return self._nothing
         return self._outcomes(self.metrics.memory, item, node, _MEMORY)
 
-    def watts(self, item: int, node: int) -> Singles:
-        """Return the power that an item draws on a node, [outcomes], in the metric's unit."""
+    def watts(self, item: int, node: int) -> Taken:
+        """Return the power that an item draws on a node, in the metric's unit."""
         if self.metrics.power is None:
-            return np.zeros(self.outcomes, dtype=np.float32)
+            return self._nothing
         return self._outcomes(self.metrics.power.name, item, node, _POWER)
 
     def mean_seconds(self) -> Floats:
@@ -107,6 +107,10 @@ class Problem:
         return costs
 
     @cached_property
+    def _nothing(self) -> Taken:
+        return Taken(np.zeros(self.outcomes, dtype=np.float32), 1.0)
+
+    @cached_property
     def _kind_count(self) -> int:
         return int(self.kinds.max()) + 1
 
@@ -119,7 +123,7 @@ class Problem:
 
     def _outcomes(
         self, metric: str, item: int, node: int, stream: int, *, reverse: bool = False
-    ) -> Singles:
+    ) -> Taken:
         row = self.row(item, node)
         known = self._kept.get((metric, row))
         if known is None:
@@ -132,7 +136,7 @@ class Problem:
             drawn = grid[self.outcomes - 1 - ranks if reverse else ranks]
             raw = f.location[row, m] + f.scale[row, m] * drawn
             values = np.exp(np.minimum(raw, _LARGEST_EXPONENT)) if f.log[m] else raw
-            known = self._kept[(metric, row)] = values.astype(np.float32)
+            known = self._kept[(metric, row)] = Taken.of(f, row, metric, values)
         return known
 
     def _ranks_of(self, stream: int) -> NDArray[np.intp]:

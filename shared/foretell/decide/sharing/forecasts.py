@@ -10,6 +10,7 @@ import numpy as np
 from foretell.decide.outcomes import Outcomes
 from foretell.decide.quantities import WorkTime
 from foretell.decide.questions import Features, Item, Share
+from foretell.decide.together import Taken
 from foretell.forecast import Floats, Forecasts
 
 Key = tuple[int, str, float]
@@ -94,12 +95,13 @@ class Known:
         beside = self.seconds(item, "beside", float(other)).mean()
         return max(1.0, float(beside / self.seconds(item).mean()))
 
-    def memory(self, item: int, how: str = "alone", which: float = 0.0) -> Floats | None:
-        """Return the memory that an item takes, [outcomes]; None without such a metric."""
+    def memory(self, item: int, how: str = "alone", which: float = 0.0) -> Taken | None:
+        """Return the memory that an item takes; None without such a metric."""
         if self.memory_metric is None:
             return None
-        taken: Floats = self.tails.metric(self.memory_metric)[self.layout.rows[item, how, which]]
-        return taken
+        row = self.layout.rows[item, how, which]
+        outcomes = self.tails.metric(self.memory_metric)[row]
+        return Taken.of(self.forecasts, row, self.memory_metric, outcomes)
 
     def quantile(self, metric: str, level: float, item: int, how: str, which: float) -> float:
         """Return a quantile of one metric of an item."""

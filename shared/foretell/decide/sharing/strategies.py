@@ -11,6 +11,7 @@ from foretell.decide.limits import Bound
 from foretell.decide.questions import Share
 from foretell.decide.sharing.forecasts import Known
 from foretell.decide.sharing.results import Segment, Strategy, StrategyName
+from foretell.decide.together import Singles, together
 from foretell.forecast import Floats
 
 
@@ -21,7 +22,7 @@ class _Course:
     ends: Floats
     """[items, outcomes], when each item is done."""
     segments: tuple[Segment, ...]
-    memory: Floats | None
+    memory: Singles | None
     """[outcomes], the most that is taken at the same time."""
     broken: tuple[str, ...]
     """Limits that do not hold, as text."""
@@ -57,7 +58,7 @@ def parallel(known: Known, question: Share, bounds: Sequence[Bound]) -> Strategy
     worst = factors.prod(axis=1)
     broken = [text for i in range(count) for text in _broken(known, bounds, i, None, worst[i])]
     parts = [known.memory(i) for i in range(count)]
-    total = None if parts[0] is None else np.sum([p for p in parts if p is not None], axis=0)
+    total = None if parts[0] is None else together([p for p in parts if p is not None])
     course = _Course(ends, tuple(segments), total, tuple(dict.fromkeys(broken)))
     return _strategy("parallel", question, course)
 
@@ -79,7 +80,8 @@ def _one_by_one(
         ends[i] = at
         segments.append(Segment(known.items[i].name, start, float(at.mean()), 1.0, sizes[i]))
     parts = [known.memory(i, *_how(size)) for i, size in enumerate(sizes)]
-    most = None if parts[0] is None else np.max([p for p in parts if p is not None], axis=0)
+    outcomes = [p.outcomes for p in parts if p is not None]
+    most = np.max(outcomes, axis=0) if outcomes else None
     broken = [t for i, size in enumerate(sizes) for t in _broken(known, bounds, i, size, 1.0)]
     return _strategy(name, question, _Course(ends, tuple(segments), most, tuple(broken)))
 
@@ -106,7 +108,7 @@ def _best_size(known: Known, question: Share, bounds: Sequence[Bound], item: int
     def good(size: float) -> bool:
         memory = known.memory(item, "batch", size)
         if memory is not None and question.memory is not None:
-            overflow = float((memory > question.memory).mean())
+            overflow = float((memory.outcomes > question.memory).mean())
             if overflow > question.overflow_risk:
                 return False
         return not _broken(known, bounds, item, size, 1.0)
