@@ -8,6 +8,7 @@ import numpy as np
 
 from foretell.predictor import Predictor
 from foretell.schema import Feature, Metric, Schema
+from foretell_trainer.engine.training_set import FitSettings
 from tests.unit.engine.synthetic import Workload
 
 SPEEDS = {"a": 1.0, "b": 2.5, "c": 6.0, "new": 20.0}
@@ -54,3 +55,31 @@ def test_a_number_far_out_of_its_range_is_no_safe_ground(tmp_path: Path) -> None
     assert lower[0, 0] < 5000.0 < upper[0, 0]
     assert far.support[0] < 0.2
     assert far.forecasts.confidence(0.2)[0, 0] < 0.5
+
+
+def test_an_id_measured_once_may_be_a_fold_of_its_own(tmp_path: Path) -> None:
+    """Of three hosts one was measured once, beside tasks that are known by pairs: it is fitted."""
+    rng = np.random.default_rng(3)
+    tasks, hosts = [str(t) for t in range(12)] * 36, ["a"] * 216 + ["b"] * 216
+    tasks, hosts = [*tasks, "1"], [*hosts, "once"]
+    speed = {"a": 1.0, "b": 2.0, "once": 9.0}
+    own = np.exp(rng.normal(0, 1, (12, 3)))
+    seconds = [
+        speed[h] * own[int(t), "ab".find(h)] * np.exp(rng.normal(0, 0.05))
+        for t, h in zip(tasks, hosts, strict=True)
+    ]
+    schema = Schema(
+        workload="once",
+        features=(
+            Feature(name="task", kind="category", required=True),
+            Feature(name="host", kind="category", required=True),
+        ),
+        metrics=(Metric(name="seconds"),),
+        groups=(("task",), ("host",), ("task", "host")),
+    )
+    Workload(schema, {"task": tasks, "host": hosts}, np.array(seconds)[:, None]).train(
+        tmp_path, FitSettings(most_rounds=40, random_folds=2, grouped_folds=3, threads=1)
+    )
+    predictor = Predictor.load(tmp_path / "bundle")
+    known = predictor.forecast(predictor.encoder.encode({"task": "2", "host": "once"}))
+    assert known.tier == ["few-shot"]

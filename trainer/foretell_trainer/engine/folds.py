@@ -77,9 +77,16 @@ def fold_kinds(
             member = members[0] if len(members) == 1 else -1
             kinds.append(FoldKind(name, whole, count, member=member))
             if member >= 0:
-                few = few_shot_folds(keys, whole, rng)
-                kinds.append(FoldKind(f"few of {name}", few, count, True, member, whole))
+                few = _with_rows(few_shot_folds(keys, whole, rng))
+                left = int(few.max()) + 1
+                if left >= 1:
+                    kinds.append(FoldKind(f"few of {name}", few, left, True, member, whole))
     return kinds
+
+
+def _with_rows(folds: Integers) -> Integers:
+    """Return folds without those that nothing is left of: ids with a row or two keep them all."""
+    return np.unique(np.append(folds, -1), return_inverse=True)[1][:-1].astype(np.int64) - 1
 
 
 def few_shot_folds(keys: NDArray[np.int64], folds: Integers, rng: np.random.Generator) -> Integers:
