@@ -9,7 +9,9 @@ import click
 from foretell.errors import Cancelled, ForetellError, InvalidInput, Unauthenticated, Unavailable
 
 LONGEST_VALUE = 200
-USAGE, FAILED, CANCELLED = 2, 1, 130
+USAGE, FAILED = 2, 1
+CANCELLED = 3
+"""What was waited for was cancelled by somebody. Ctrl-C here ends with 130, as everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

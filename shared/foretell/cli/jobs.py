@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NUMBERS_SHOWN = 4
+
 
 @click.group(cls=ListFirst, no_args_is_help=False, short_help="List, watch, cancel training runs.")
 def jobs() -> None:
@@ -71,7 +73,8 @@ def watch(
 ) -> None:
     """Follow a training run, stage by stage, until it is over; with --json a line per change.
 
-    Exits with an error when it failed or was cancelled.
+    Where standard error is no terminal, each stage is a line of JSON there. Exits with 1 when the
+    run failed, with 3 when it was cancelled; Ctrl-C ends the watching alone, with 130.
 
     \b
     Example:
@@ -121,15 +124,9 @@ def watched(client: Client, job: Job, *, quiet: bool = False) -> Job:
     from foretell.client.jobs import succeeded
 
     try:
-        with output.progress_bar(quiet=quiet) as progress:
-            task = progress.add_task("queued", total=1.0, note="")
+        with output.stages_of(job.id, quiet=quiet) as tell:
             for job in client.watch(job.id):  # noqa: B020, PLR1704 -- the job as it changes
-                progress.update(
-                    task,
-                    description=job.stage or job.state.lower(),
-                    completed=job.fraction_done,
-                    note=output.numbers_text(job.numbers),
-                )
+                tell(job.stage or job.state.lower(), job.fraction_done, job.numbers)
     except KeyboardInterrupt:
         click.echo(f"the job goes on; to stop it: foretell jobs cancel {job.id}", err=True)
         raise
@@ -163,5 +160,13 @@ def as_plain(job: Job) -> dict[str, Any]:
 
 def _row(job: Job) -> list[str]:
     asked = f"{job.created_at:%Y-%m-%d %H:%M:%S}" if job.created_at else ""
-    what = job.outcome or (job.error.message if job.error else job.stage)
+    what = job.outcome or (job.error.message if job.error else _so_far(job))
     return [asked, job.id, job.workload, job.reason or "by hand", job.state.lower(), what]
+
+
+def _so_far(job: Job) -> str:
+    """Return what a job does and how far it is: "searching, gain 0.12, trials 7"."""
+    # Messages keep no order. Numbers of single metrics are many, and have dots in their names.
+    ordered = sorted(job.numbers.items(), key=lambda item: ("." in item[0], item[0]))
+    shown = output.numbers_text(dict(ordered[:_NUMBERS_SHOWN]))
+    return ", ".join(filter(None, (job.stage, shown)))

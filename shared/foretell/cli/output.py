@@ -89,6 +89,27 @@ def progress_of(
         yield tell
 
 
+@contextmanager
+def stages_of(
+    job_id: str, *, quiet: bool = False
+) -> Iterator[Callable[[str, float, Mapping[str, float]], None]]:
+    """Show the progress of a job; where nobody watches a terminal, as a line for each stage."""
+    if quiet or console(stderr=True).is_terminal:
+        with progress_of("queued", quiet=quiet) as bar:
+            yield bar
+        return
+    told = ""
+
+    def tell(stage: str, fraction: float, numbers: Mapping[str, float]) -> None:
+        nonlocal told
+        if stage != told:
+            told = stage
+            line = {"job": job_id, "stage": stage, "fraction_done": round(fraction, 3), **numbers}
+            click.echo(json.dumps(_plain(line)), err=True)
+
+    yield tell
+
+
 def numbers_text(numbers: Mapping[str, float], most: int = 4) -> str:
     """Return the numbers that a training run has so far, as one short text."""
     shown = list(numbers.items())[-most:]

@@ -71,7 +71,8 @@ def retrain(
     """Queue a training run of a workload; with --wait, watch it until its bundle answers.
 
     A bundle that is worse than the current one is published as `candidate` and does not take
-    over; `foretell promote` has it take over all the same.
+    over; `foretell promote` has it take over all the same. With --wait, exits with 1 when the run
+    failed and with 3 when it was cancelled.
 
     \b
     Example:

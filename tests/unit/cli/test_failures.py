@@ -110,10 +110,10 @@ def test_the_value_is_shown_when_the_message_lacks_it() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(click.UsageError("x"), 2), (Cancelled(), 130), (OSError(28, "No space left on device"), 1)],
+    [(click.UsageError("x"), 2), (Cancelled(), 3), (OSError(28, "No space left on device"), 1)],
 )
 def test_exit_codes_tell_usage_from_failure_from_cancelled(error: Exception, code: int) -> None:
-    """2 is wrong usage, 130 somebody stopped it, 1 all else."""
+    """2 is wrong usage, 3 that what was waited for was cancelled, 1 all else; 130 is Ctrl-C's."""
     assert failure_of(error).code == code
 
 

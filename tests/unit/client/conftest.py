@@ -276,6 +276,19 @@ class Models(model_pb2_grpc.ModelServiceServicer):
         self.server.called(request, context)
         return model_pb2.Job(id="j1", state=model_pb2.JOB_STATE_QUEUED)
 
+    def GetJob(
+        self, request: model_pb2.GetJobRequest, context: grpc.ServicerContext
+    ) -> model_pb2.Job:
+        self.server.called(request, context)
+        return next(step for step in self.server.job if isinstance(step, model_pb2.Job))
+
+    def ListJobs(
+        self, request: model_pb2.ListJobsRequest, context: grpc.ServicerContext
+    ) -> model_pb2.ListJobsResponse:
+        self.server.called(request, context)
+        found = [step for step in self.server.job if isinstance(step, model_pb2.Job)]
+        return model_pb2.ListJobsResponse(jobs=found)
+
     def WatchJob(
         self, request: model_pb2.WatchJobRequest, context: grpc.ServicerContext
     ) -> Iterator[model_pb2.Job]:
