@@ -115,7 +115,7 @@ class RetrainWish:
     reason: str = ""
     """Why it is asked for."""
     mode: str = ""
-    """`full` or `windowed`; empty when the trainer is to choose."""
+    """`full`, `windowed` or `update`; empty when the trainer is to choose."""
     window_rows: int = 0
     """Of how many observations a window is; 0 for as many as the trainer takes by itself."""
     family: str = ""
@@ -142,6 +142,15 @@ class RetrainWish:
         ):
             if text and not form.fullmatch(text):
                 found.append(Violation(field, text[:100], f"must be like {example!r}"))
+        if self.mode == "update":
+            found += [
+                Violation(field, text[:100], f"{field} does not go with mode update: {why}")
+                for field, text, why in (
+                    ("search", self.search, "an update keeps the settings of its bundle"),
+                    ("split", self.split, "an update leaves out new rows alone"),
+                )
+                if text
+            ]
         if found:
             raise InvalidInput(found)
 

@@ -108,13 +108,14 @@ def _print(found: Acknowledgements, *, as_json: bool) -> None:
 
 
 def _numbers(option: str, given: Sequence[str]) -> dict[str, float]:
-    found = {}
+    found, wrong = {}, []
     for name, text in pairs(option, given, "NAME=NUMBER"):
         try:
             found[name] = float(text)
         except ValueError:
-            why = f"{text!r} is not a number"
-            raise InvalidInput([Violation(f"{option} {name}", text, why)]) from None
+            wrong.append(Violation(f"{option} {name}", text, f"{text!r} is not a number"))
+    if wrong:
+        raise InvalidInput(wrong)
     return found
 
 

@@ -122,14 +122,14 @@ def named_files(catalogs: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def pairs(option: str, given: Sequence[str], form: str) -> list[tuple[str, str]]:
-    """Return name=value arguments as pairs; InvalidInput for one that is not like that."""
-    found = []
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise InvalidInput([Violation(option, text, f"{text!r} is not of the form {form}")])
-        found.append((name, value))
-    return found
+    """Return name=value arguments as pairs; InvalidInput with all that are not like that."""
+    parts = [(text, *text.partition("=")) for text in given]
+    wrong = [text for text, name, equals, _ in parts if not (name and equals)]
+    if wrong:
+        raise InvalidInput(
+            [Violation(option, text, f"{text!r} is not of the form {form}") for text in wrong]
+        )
+    return [(name, value) for _, name, _, value in parts]
 
 
 def some_files(data: Sequence[Path], more: Sequence[Path]) -> list[Path]:

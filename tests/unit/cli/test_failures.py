@@ -22,7 +22,11 @@ from foretell.errors import Cancelled, InvalidInput, SchemaError, Violation
         (("train", "serverless", "--data", "empty.csv"), 1, "the file is empty"),
         (("train", "no.yaml", "--data", "empty.csv"), 1, "no schema named 'no.yaml'"),
         (("train", "serverless", "--data", "wrong.csv"), 1, "lacks this required column"),
-        (("train", "serverless", "--data", "x", "--catalog", "y"), 1, "of the form NAME=FILE"),
+        (
+            ("train", "serverless", "--data", "x", "--catalog", "y", "--catalog", "z"),
+            1,
+            "'z' is not",
+        ),
         (("evaluate", "serverless", "--data", "wrong.csv"), 1, "has no bundle yet"),
         (("evaluate", "nope", "--data", "wrong.csv"), 1, "no workload named 'nope'"),
         (("predict", "serverless"), 2, "give either --data FILE"),
