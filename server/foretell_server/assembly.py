@@ -33,6 +33,7 @@ from foretell_server.outbox import Outbox
 from foretell_server.promotions import Promotions
 from foretell_server.recent import RecentAnswers
 from foretell_server.replay import Replays
+from foretell_server.reported import Reported
 from foretell_server.reporting import Reporter
 from foretell_server.schemas import Schemas
 from foretell_server.servicers import ModelService, ObservationService, PredictionService
@@ -89,15 +90,19 @@ class Broker:
     jobs: AsyncJobStore
     monitor: AsyncMonitor
     outbox: Outbox
+    reported: Reported
     corrections: CorrectionReader
 
     @classmethod
     def reach(cls, stack: AsyncExitStack, url: str) -> Broker:
         """Make them; `stack` closes them."""
-        broker = cls(AsyncJobStore(url), AsyncMonitor(url), Outbox(url), CorrectionReader(url))
+        broker = cls(
+            AsyncJobStore(url), AsyncMonitor(url), Outbox(url), Reported(url), CorrectionReader(url)
+        )
         for connection in (broker.jobs, broker.monitor, broker.corrections):
             stack.push_async_callback(connection.close)
         stack.callback(broker.outbox.close)
+        stack.callback(broker.reported.close)
         return broker
 
 
@@ -209,7 +214,7 @@ class Assembly:
 
     def _observations(self) -> ObservationService:
         most, recall = self.settings.max_rows_per_call, Recall(self.recent)
-        reporter = Reporter(self.schemas, self.broker.outbox, most, recall)
+        reporter = Reporter(self.schemas, self.broker.outbox, self.broker.reported, most, recall)
         return ObservationService(reporter, self.threads.blocking, self.drain)
 
     def _decisions(self) -> DecisionService:

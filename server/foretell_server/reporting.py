@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from foretell.errors import InvalidInput, NotFound, Violation
 from foretell.observation import Observation, ObservationChecker
 from foretell_server.outbox import Outbox
+from foretell_server.reported import Reported
 from foretell_server.schemas import Schemas
 
 SCHEMA_KEPT_S = 2.0
@@ -40,13 +42,18 @@ class Verdict:
 
     observation_id: str
     violations: tuple[Violation, ...] = ()
+    already_reported: bool = False
+    """Whether its answer's outcome was reported before, by the same id: that one is kept."""
 
 
 class Reporter:
     """Takes observations. Blocking: runs in a thread."""
 
-    def __init__(self, schemas: Schemas, outbox: Outbox, max_rows: int, recall: Recall) -> None:
+    def __init__(
+        self, schemas: Schemas, outbox: Outbox, reported: Reported, max_rows: int, recall: Recall
+    ) -> None:
         self._schemas = schemas
+        self._reported = reported
         self._recall = recall
         self._outbox = outbox
         self._max_rows = max_rows
@@ -73,7 +80,22 @@ class Reporter:
         verdicts = self._verdicts(observations, by_workload)
         for workload, batch in by_workload.items():
             self._outbox.ingest(workload, batch)
-        return verdicts
+        return self._with_repeats(observations, verdicts)
+
+    def _with_repeats(
+        self, observations: Sequence[ObservationJson], verdicts: Sequence[Verdict]
+    ) -> list[Verdict]:
+        """Return the verdicts, those marked that are about an answer whose outcome is known."""
+        told = list(verdicts)
+        places: dict[str, list[int]] = {}
+        for i, (observation, verdict) in enumerate(zip(observations, verdicts, strict=True)):
+            if observation["prediction_id"] and not verdict.violations:
+                places.setdefault(str(observation["workload"]), []).append(i)
+        for workload, which in places.items():
+            known = self._reported.note(workload, [told[i].observation_id for i in which])
+            for i in compress(which, known):
+                told[i] = replace(told[i], already_reported=True)
+        return told
 
     def _filled(self, observation: ObservationJson) -> ObservationJson:
         """Return an observation with the features that its prediction was asked with.

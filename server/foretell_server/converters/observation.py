@@ -49,7 +49,9 @@ def report_response(verdicts: Sequence[Verdict]) -> observation_pb2.ReportRespon
 
 
 def _acknowledgement(verdict: Verdict) -> observation_pb2.Acknowledgement:
-    message = observation_pb2.Acknowledgement(observation_id=verdict.observation_id)
+    message = observation_pb2.Acknowledgement(
+        observation_id=verdict.observation_id, already_reported=verdict.already_reported
+    )
     if verdict.violations:
         message.rejection.message = "; ".join(map(str, verdict.violations))
         message.rejection.violations.extend(field_violations(verdict.violations))

@@ -93,12 +93,14 @@ def _print(found: Acknowledgements, *, as_json: bool) -> None:
         output.print_json(
             {
                 "accepted": found.accepted,
+                "already_reported": found.already_reported,
                 "rejected": [{"id": r.observation_id, "reason": r.rejection} for r in rejected],
                 "ids": [item.observation_id for item in found],
             }
         )
     else:
-        click.echo(f"{found.accepted} accepted, {len(rejected)} rejected")
+        known = f" ({found.already_reported} already reported)" if found.already_reported else ""
+        click.echo(f"{found.accepted} accepted{known}, {len(rejected)} rejected")
     if rejected:
         first = rejected[0]
         raise click.ClickException(

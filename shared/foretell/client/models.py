@@ -202,6 +202,8 @@ class Acknowledgement:
     rejection: str = ""
     """Why it was rejected, in one sentence; empty if it was accepted."""
     violations: tuple[Violation, ...] = ()
+    already_reported: bool = False
+    """Whether an outcome of its answer was reported before: that one is kept, this one dropped."""
 
     @property
     def accepted(self) -> bool:
@@ -225,6 +227,11 @@ class Acknowledgements:
         """How many were accepted."""
         return len(self.items) - len(self.rejected)
 
+    @property
+    def already_reported(self) -> int:
+        """How many of those accepted were reported before, and are dropped."""
+        return sum(item.already_reported for item in self.items)
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -239,5 +246,6 @@ class Acknowledgements:
         return iter(self.items)
 
     def __str__(self) -> str:
-        lines = [f"{self.accepted} accepted, {len(self.rejected)} rejected"]
+        known = f" ({self.already_reported} already reported)" if self.already_reported else ""
+        lines = [f"{self.accepted} accepted{known}, {len(self.rejected)} rejected"]
         return "\n".join(lines + [f"  {r.observation_id}: {r.rejection}" for r in self.rejected])

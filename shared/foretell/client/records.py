@@ -51,7 +51,7 @@ _HEALTH: dict[int, Health] = {1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOW
 def acknowledgement(message: observation_pb2.Acknowledgement) -> Acknowledgement:
     """Return what became of one observation."""
     if not message.HasField("rejection"):
-        return Acknowledgement(message.observation_id)
+        return Acknowledgement(message.observation_id, already_reported=message.already_reported)
     return Acknowledgement(
         message.observation_id,
         message.rejection.message or "rejected without a reason",

@@ -17,7 +17,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import error_details_pb2 as google_dot_rpc_dot_error__details__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66oretell/v1/observation.proto\x12\x0b\x66oretell.v1\x1a\x18\x66oretell/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/rpc/error_details.proto\"?\n\rReportRequest\x12.\n\x0cobservations\x18\x01 \x03(\x0b\x32\x18.foretell.v1.Observation\"H\n\x0eReportResponse\x12\x36\n\x10\x61\x63knowledgements\x18\x01 \x03(\x0b\x32\x1c.foretell.v1.Acknowledgement\"T\n\x0f\x41\x63knowledgement\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.foretell.v1.Rejection\"W\n\tRejection\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x39\n\nviolations\x18\x02 \x03(\x0b\x32%.google.rpc.BadRequest.FieldViolation\"\xa7\x04\n\x0bObservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x30\n\x0cobserve_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12%\n\x07outcome\x18\x06 \x01(\x0e\x32\x14.foretell.v1.Outcome\x12\x38\n\x08\x66\x65\x61tures\x18\x07 \x03(\x0b\x32&.foretell.v1.Observation.FeaturesEntry\x12\x36\n\x07metrics\x18\x08 \x03(\x0b\x32%.foretell.v1.Observation.MetricsEntry\x12?\n\x0clower_bounds\x18\t \x03(\x0b\x32).foretell.v1.Observation.LowerBoundsEntry\x12\x15\n\rprediction_id\x18\n \x01(\t\x12\x0b\n\x03tag\x18\x0b \x01(\t\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.foretell.v1.Value:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x32\n\x10LowerBoundsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x94\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x02\x12\x19\n\x15OUTCOME_OUT_OF_MEMORY\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x12\n\x0eOUTCOME_FAILED\x10\x05\x32\xa4\x01\n\x12ObservationService\x12\x41\n\x06Report\x12\x1a.foretell.v1.ReportRequest\x1a\x1b.foretell.v1.ReportResponse\x12K\n\x0cReportStream\x12\x1a.foretell.v1.ReportRequest\x1a\x1b.foretell.v1.ReportResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66oretell/v1/observation.proto\x12\x0b\x66oretell.v1\x1a\x18\x66oretell/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/rpc/error_details.proto\"?\n\rReportRequest\x12.\n\x0cobservations\x18\x01 \x03(\x0b\x32\x18.foretell.v1.Observation\"H\n\x0eReportResponse\x12\x36\n\x10\x61\x63knowledgements\x18\x01 \x03(\x0b\x32\x1c.foretell.v1.Acknowledgement\"n\n\x0f\x41\x63knowledgement\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.foretell.v1.Rejection\x12\x18\n\x10\x61lready_reported\x18\x03 \x01(\x08\"W\n\tRejection\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x39\n\nviolations\x18\x02 \x03(\x0b\x32%.google.rpc.BadRequest.FieldViolation\"\xa7\x04\n\x0bObservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x30\n\x0cobserve_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12%\n\x07outcome\x18\x06 \x01(\x0e\x32\x14.foretell.v1.Outcome\x12\x38\n\x08\x66\x65\x61tures\x18\x07 \x03(\x0b\x32&.foretell.v1.Observation.FeaturesEntry\x12\x36\n\x07metrics\x18\x08 \x03(\x0b\x32%.foretell.v1.Observation.MetricsEntry\x12?\n\x0clower_bounds\x18\t \x03(\x0b\x32).foretell.v1.Observation.LowerBoundsEntry\x12\x15\n\rprediction_id\x18\n \x01(\t\x12\x0b\n\x03tag\x18\x0b \x01(\t\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.foretell.v1.Value:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x32\n\x10LowerBoundsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x94\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x02\x12\x19\n\x15OUTCOME_OUT_OF_MEMORY\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x12\n\x0eOUTCOME_FAILED\x10\x05\x32\xa4\x01\n\x12ObservationService\x12\x41\n\x06Report\x12\x1a.foretell.v1.ReportRequest\x1a\x1b.foretell.v1.ReportResponse\x12K\n\x0cReportStream\x12\x1a.foretell.v1.ReportRequest\x1a\x1b.foretell.v1.ReportResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -30,24 +30,24 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_OBSERVATION_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_OBSERVATION_LOWERBOUNDSENTRY']._options = None
   _globals['_OBSERVATION_LOWERBOUNDSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=1006
-  _globals['_OUTCOME']._serialized_end=1154
+  _globals['_OUTCOME']._serialized_start=1032
+  _globals['_OUTCOME']._serialized_end=1180
   _globals['_REPORTREQUEST']._serialized_start=137
   _globals['_REPORTREQUEST']._serialized_end=200
   _globals['_REPORTRESPONSE']._serialized_start=202
   _globals['_REPORTRESPONSE']._serialized_end=274
   _globals['_ACKNOWLEDGEMENT']._serialized_start=276
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=360
-  _globals['_REJECTION']._serialized_start=362
-  _globals['_REJECTION']._serialized_end=449
-  _globals['_OBSERVATION']._serialized_start=452
-  _globals['_OBSERVATION']._serialized_end=1003
-  _globals['_OBSERVATION_FEATURESENTRY']._serialized_start=836
-  _globals['_OBSERVATION_FEATURESENTRY']._serialized_end=903
-  _globals['_OBSERVATION_METRICSENTRY']._serialized_start=905
-  _globals['_OBSERVATION_METRICSENTRY']._serialized_end=951
-  _globals['_OBSERVATION_LOWERBOUNDSENTRY']._serialized_start=953
-  _globals['_OBSERVATION_LOWERBOUNDSENTRY']._serialized_end=1003
-  _globals['_OBSERVATIONSERVICE']._serialized_start=1157
-  _globals['_OBSERVATIONSERVICE']._serialized_end=1321
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=386
+  _globals['_REJECTION']._serialized_start=388
+  _globals['_REJECTION']._serialized_end=475
+  _globals['_OBSERVATION']._serialized_start=478
+  _globals['_OBSERVATION']._serialized_end=1029
+  _globals['_OBSERVATION_FEATURESENTRY']._serialized_start=862
+  _globals['_OBSERVATION_FEATURESENTRY']._serialized_end=929
+  _globals['_OBSERVATION_METRICSENTRY']._serialized_start=931
+  _globals['_OBSERVATION_METRICSENTRY']._serialized_end=977
+  _globals['_OBSERVATION_LOWERBOUNDSENTRY']._serialized_start=979
+  _globals['_OBSERVATION_LOWERBOUNDSENTRY']._serialized_end=1029
+  _globals['_OBSERVATIONSERVICE']._serialized_start=1183
+  _globals['_OBSERVATIONSERVICE']._serialized_end=1347
 # @@protoc_insertion_point(module_scope)

@@ -37,12 +37,14 @@ class ReportResponse(_message.Message):
     def __init__(self, acknowledgements: _Optional[_Iterable[_Union[Acknowledgement, _Mapping]]] = ...) -> None: ...
 
 class Acknowledgement(_message.Message):
-    __slots__ = ("observation_id", "rejection")
+    __slots__ = ("observation_id", "rejection", "already_reported")
     OBSERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     REJECTION_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_REPORTED_FIELD_NUMBER: _ClassVar[int]
     observation_id: str
     rejection: Rejection
-    def __init__(self, observation_id: _Optional[str] = ..., rejection: _Optional[_Union[Rejection, _Mapping]] = ...) -> None: ...
+    already_reported: bool
+    def __init__(self, observation_id: _Optional[str] = ..., rejection: _Optional[_Union[Rejection, _Mapping]] = ..., already_reported: bool = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("message", "violations")

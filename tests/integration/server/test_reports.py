@@ -116,7 +116,8 @@ def test_outcome_by_prediction_id(
     reporting: RunningServer, start_server: StartServer, broker: str
 ) -> None:
     """An outcome with only its answer's id has the answer's features: of an answer from the
-    cache, of a stream and of another process too; answers that repeat are apart."""
+    cache, of a stream and of another process too; answers that repeat are apart. One that was
+    reported before is said to be, by another process as well."""
     ids = [reporting.predict(size).prediction_id for size in (5.0, 5.0, 6.0)]
     assert len(set(ids)) == 3
     streamed = reporting.stubs.prediction.PredictStream(
@@ -127,13 +128,14 @@ def test_outcome_by_prediction_id(
         outcomes = [
             {"workload": "toy", "prediction_id": name, "metrics": {"seconds": 1.0}} for name in ids
         ]
-        assert not client.report(outcomes).rejected
+        acknowledged = client.report(outcomes)
+        assert (acknowledged.accepted, acknowledged.already_reported) == (4, 0)
         reporting.stop()
     other = start_server(broker_url=broker)
     with Client(other.address) as client:
         killed = {"outcome": "timeout", "lower_bounds": {"seconds": 9.0}}
         last = client.report([{"workload": "toy", "prediction_id": ids[2], **killed}])
-        assert not last.rejected
+        assert str(last) == "1 accepted (1 already reported), 0 rejected"
     stored = [o for message in queued(broker) for o in message["observations"]]
     assert [o["features"] for o in stored] == [
         {"size": size, "kind": "big"} for size in (5.0, 5.0, 6.0, 7.0, 6.0)
