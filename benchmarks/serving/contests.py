@@ -9,7 +9,8 @@ from benchmarks.serving.duel import Duel, Sample, Turn
 from benchmarks.serving.field import CANDIDATES, Field
 from benchmarks.serving.servers import Server, foretell
 
-IN_FLIGHT = 32
+IN_FLIGHT = 96
+"""With 32 the client has nothing to send while a batch is run, and the echo is not saturated."""
 FLOOD = 256
 
 
@@ -167,7 +168,9 @@ def _two_processes(field: Field, seconds: float) -> Duel:
             settings = {"cache_entries": 0, "workers": workers, "max_connection_age_s": 3600}
             with foretell(field.registry, f"{workers} processes", **settings) as server:
                 _await_answer(server, field.fresh[0])
-                return turns.capacity(server, field.fresh, IN_FLIGHT, seconds, workers)()
+                # As many for each process, or their batches would be smaller.
+                in_flight = IN_FLIGHT * workers
+                return turns.capacity(server, field.fresh, in_flight, seconds, workers)()
 
         return turn
 

@@ -2,10 +2,10 @@
 
 A run of the graph costs nearly as much for one row as for ten. So a row is run when somebody waits
 for its answer: those of a stream come in while the answers before them are written. And when
-several calls are on their way, the first waits for the others: as long as they keep coming, until
-there are as many as there were before, and never longer than a few milliseconds. Whether any will
-come is learned from what happened before: on an idle server a row is run at once, in the pass of
-the loop that brought it.
+several calls are on their way, the first waits for the others: as long as the loop has something
+else to do, a moment longer if there are fewer than before, and never longer than some milliseconds.
+Whether any will come is learned from what happened before: on an idle server a row is run at once,
+in the pass of the loop that brought it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from foretell.predictor import Predictor, RowOutputs
 
 MOST_ROWS = 64
 """More than this in one run would keep the event loop from everybody else."""
-LONGEST_WAIT_S = 0.004
-"""How long the first of a batch waits at most."""
+LONGEST_WAIT_S = 0.01
+"""How long the first of a batch waits at most, while calls go on coming in and answers out."""
 LONGEST_IDLE_S = 75e-6
 """How long a batch holds up a loop that has nothing else to do; less where a run takes less."""
+ENOUGH_IDLE_S = 20e-6
+"""The same for a batch that has as many rows as the one before."""
 LARGEST_DOUBT = 64
 """Of so many rows that came alone, one waits to see whether that has changed."""
 USUAL_BATCHES = 8
-"""Of so many batches, one waits for more rows than there usually are."""
+"""Of so many batches, one waits as if it had fewer rows than the one before."""
 
 
 class _Waiting(NamedTuple):
@@ -42,6 +44,7 @@ class RowBatcher:
     __slots__ = (
         "_began",
         "_doubt",
+        "_has_run",
         "_idle_s",
         "_last",
         "_needed",
@@ -60,7 +63,9 @@ class RowBatcher:
         # Whether a pass of the loop is going to look at what waits.
         self._needed = False
         self._patient = False
-        # How many rows there were when the last of a batch came.
+        # Whether a row has been run alone in this pass of the loop.
+        self._has_run = False
+        # How many rows the batch before had.
         self._usual = MOST_ROWS
         self._until_probe = USUAL_BATCHES
         # How many batches are not waited for before the next that is: 0 once waiting has paid,
@@ -79,6 +84,9 @@ class RowBatcher:
         """
         if self._waiting or self._skip == 0:
             return None
+        if self._has_run:  # and this row was there already: others may be, too
+            self._skip = 0
+            return None
         began = time.perf_counter()
         try:
             (outputs,) = predictor.run_rows((row,))
@@ -86,7 +94,12 @@ class RowBatcher:
             return None
         self._ran_alone(began)
         self._skip -= 1
+        self._has_run = True
+        asyncio.get_running_loop().call_soon(self._next_pass)
         return outputs
+
+    def _next_pass(self) -> None:
+        self._has_run = False
 
     def ask(self, predictor: Predictor, row: EncodedRow) -> asyncio.Future[RowOutputs]:
         """Return what will hold the graph's outputs for a row, some time after `need`."""
@@ -120,8 +133,6 @@ class RowBatcher:
             self._flush()
 
     def _more_may_come(self) -> bool:
-        if len(self._waiting) >= self._usual and self._until_probe and not self._doubt:
-            return False
         now = time.perf_counter()
         took, self._last = now - self._last, now
         # The fastest pass there was is an empty one; slowly forgotten, should all get slower.
@@ -130,15 +141,15 @@ class RowBatcher:
             self._idle_s = 0.0  # the loop was busy: calls come in or answers go out
         else:
             self._idle_s += took
-        return self._idle_s < self._run_s and now - self._began < LONGEST_WAIT_S
+        enough = len(self._waiting) >= self._usual and self._until_probe and not self._doubt
+        idle_s = ENOUGH_IDLE_S if enough else self._run_s
+        return self._idle_s < idle_s and now - self._began < LONGEST_WAIT_S
 
     def _learn(self, rows: int) -> None:
         """Learn from a batch of so many rows whether, and for how many, to wait."""
         if rows > 1:
             self._doubt = self._skip = 0
-            # Fewer than usual have been waited for in vain; and so has another one now and then.
-            if rows < self._usual or not self._until_probe:
-                self._usual = rows
+            self._usual = rows
             self._until_probe = (self._until_probe or USUAL_BATCHES) - 1
         elif self._patient:
             self._doubt = min(2 * self._doubt + 1, LARGEST_DOUBT)

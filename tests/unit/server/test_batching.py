@@ -155,20 +155,32 @@ def test_rows_that_nobody_needs_yet_wait_for_a_whole_batch(predictor: Any) -> No
     assert predictor.runs == [MOST_ROWS]
 
 
-def test_once_there_are_as_many_as_usual_nobody_waits_longer(predictor: Any) -> None:  # noqa: ANN401
-    """A batch that has the size of the one before it is run in the next pass of the loop."""
+def test_a_row_that_was_there_when_another_ran_alone_waits(predictor: Any) -> None:  # noqa: ANN401
+    """Of several rows in one pass of the loop the first is run alone; the others share a run."""
 
-    async def ask() -> list[int]:
-        batcher, passes = RowBatcher(), []
-        for _ in range(3):
-            asked = [batcher.ask(predictor, row(size)) for size in (1.0, 2.0, 3.0)]
+    async def ask() -> list[bool]:
+        batcher = RowBatcher()
+        first = batcher.alone(predictor, row(1.0))
+        await asyncio.sleep(0)
+        second, third = (batcher.alone(predictor, row(size)) for size in (2.0, 3.0))
+        asked = [batcher.ask(predictor, row(size)) for size in (3.0, 4.0)]
+        batcher.need()
+        await asyncio.gather(*asked)
+        return [outputs is not None for outputs in (first, second, third)]
+
+    assert asyncio.run(ask()) == [True, True, False]
+    assert predictor.runs == [1, 1, 2]
+
+
+def test_a_batch_is_run_though_it_is_not_as_large_as_the_one_before(predictor: Any) -> None:  # noqa: ANN401
+    """Rows are waited for while the loop has something to do, and not until they have come."""
+
+    async def ask() -> None:
+        batcher = RowBatcher()
+        for rows in (3, 2, 4, 4):
+            asked = [batcher.ask(predictor, row(1.0 + size)) for size in range(rows)]
             batcher.need()
-            passes.append(0)
-            while not all(outputs.done() for outputs in asked):
-                passes[-1] += 1
-                await asyncio.sleep(0)
-        return passes
+            await asyncio.gather(*asked)
 
-    first, second, third = asyncio.run(ask())
-    assert first == second == third == 1
-    assert predictor.runs == [3, 3, 3]
+    asyncio.run(ask())
+    assert predictor.runs == [3, 2, 4, 4]
