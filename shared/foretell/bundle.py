@@ -64,23 +64,27 @@ class Quantiles(_Part):
     """What each table is for. A name that begins with "repeat" is for repeated configurations."""
     dispersion: tuple[tuple[float, ...], ...] | None = None
     """[tables][metrics]: how sums of many rows vary, as a multiple of what is said; none is 1."""
+    draws: tuple[int, ...] | None = None
+    """[tables]: on how many independent draws each rests; none is enough for all levels."""
 
     def tables(self) -> QuantileTables:
         """Return the tables as arrays; ValueError when they are not monotone."""
         spread = None if self.dispersion is None else np.array(self.dispersion, dtype=np.float64)
         values = np.array(self.values, dtype=np.float64)
-        return QuantileTables(np.array(self.levels), values, spread)
+        draws = None if self.draws is None else np.array(self.draws, dtype=np.int64)
+        return QuantileTables(np.array(self.levels), values, spread, draws)
 
     @classmethod
     def of(cls, tables: QuantileTables, table_names: tuple[str, ...]) -> Quantiles:
         """Return the tables as a manifest holds them."""
         values = tuple(tuple(map(tuple, table)) for table in tables.values.tolist())
-        spread = tables.dispersion
+        spread, draws = tables.dispersion, tables.draws
         return cls(
             levels=tuple(tables.levels.tolist()),
             values=values,
             table_names=table_names,
             dispersion=None if spread is None else tuple(map(tuple, spread.tolist())),
+            draws=None if draws is None else tuple(draws.tolist()),
         )
 
 

@@ -40,6 +40,9 @@ class QuantileTables:
     dispersion: Floats | None = None
     """[T, M], above 0: how what many rows take together varies, as a multiple of what their
     distributions say; None is 1 everywhere."""
+    draws: Integers | None = None
+    """[T], above 0: on how many independent draws a table rests. That for models never seen rests
+    on as many as there are models, whatever their rows. None is enough for all levels."""
     _at: dict[float, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +58,9 @@ class QuantileTables:
         spread = self.dispersion
         if spread is not None and (spread.shape != values.shape[:2] or not np.all(spread > 0)):
             raise ValueError(f"dispersions must be above 0 and {list(values.shape[:2])}")
+        draws = self.draws
+        if draws is not None and (draws.shape != values.shape[:1] or not np.all(draws > 0)):
+            raise ValueError(f"draws must be above 0, one for each of {len(values)} tables")
 
     def at(self, level: float) -> Floats:
         """Return R(level) of every table and metric, [T, M]."""

@@ -149,7 +149,7 @@ def _censored(prepared: Prepared, fitted: Fitted) -> int:
 
 def _quantiles(fitted: Fitted) -> Quantiles:
     tables = QuantileTables(LEVELS, quantile_values(fitted))
-    tables = replace(tables, dispersion=dispersions(fitted, tables))
+    tables = replace(tables, dispersion=dispersions(fitted, tables), draws=fitted.counts.draws)
     return Quantiles.of(tables, fitted.counts.table_names)
 
 

@@ -27,7 +27,12 @@ OUTERMOST = 0.025
 """What lies beyond the quantiles of this level and of its complement counts as those, unless a
 question is about rarer outcomes. Means of heavy tails would otherwise rest on outcomes that no
 calibration has seen: on held-out language models, hardware chosen by means over all down to the
-0.2 % quantile reached 0.92 of the best throughput, down to the 2.5 % quantile 0.95."""
+0.2 % quantile reached 0.92 of the best throughput, down to the 2.5 % quantile 0.95. Of a table that
+rests on k draws, as that for unseen models on k models, what lies beyond the level 1 / (k + 1) has
+not been seen either, and counts as that level's quantile does."""
+
+_HIGHEST = 0.25
+"""The level of the nearest of these quantiles."""
 
 _LARGEST_EXPONENT = 700.0
 _REMEMBERED_GRIDS = 32
@@ -58,8 +63,10 @@ class Strata:
         key = (count, outermost)
         grid = self._grids.get(key)
         if grid is None:
-            levels = np.clip(levels_of(count), outermost, 1 - outermost)
-            grid = self._grids[key] = _residuals(tables, levels)
+            ends = np.full(len(tables.values), outermost)
+            if outermost == OUTERMOST and tables.draws is not None:
+                ends = np.clip(1.0 / (tables.draws + 1.0), outermost, _HIGHEST)
+            grid = self._grids[key] = _residuals(tables, levels_of(count), ends)
         return grid
 
     def placed(
@@ -134,12 +141,16 @@ def levels_of(count: int) -> Floats:
 
 # MUST compute the same as QuantileTables.at; a test compares them. That one remembers each
 # level, which hundreds of strata would crowd out.
-def _residuals(tables: QuantileTables, levels: Floats) -> Floats:
+def _residuals(tables: QuantileTables, levels: Floats, ends: Floats) -> Floats:
     known, (low, high) = tables.levels, tables.tails
-    flat = tables.values.reshape(-1, len(known))
-    inside = np.array([np.interp(levels, known, values) for values in flat])
-    grid: Floats = inside.reshape(*tables.values.shape[:2], len(levels))
-    odds = np.log(levels / (1 - levels))
+    held = np.clip(levels, ends[:, None], 1 - ends[:, None])
+    grid: Floats = np.array(
+        [
+            [np.interp(own, known, values) for values in table]
+            for own, table in zip(held, tables.values, strict=True)
+        ]
+    )
+    odds = np.log(held / (1 - held))[:, None, :]
     first, last = (math.log(level / (1 - level)) for level in (known[0], known[-1]))
     grid += low[..., None] * np.minimum(odds - first, 0.0)
     grid += high[..., None] * np.maximum(odds - last, 0.0)

@@ -46,6 +46,20 @@ def test_residuals_of_strata_are_those_of_the_tables() -> None:
         np.testing.assert_allclose(grid[:, :, s], tables.at(float(level)), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("draws", "end"), [(10_000, OUTERMOST), (9, 0.1), (1, 0.25)])
+def test_what_few_draws_cannot_tell_counts_as_what_they_can(draws: int, end: float) -> None:
+    """A table that rests on nine models knows nothing of what one in a hundred does."""
+    rng = np.random.default_rng(3)
+    levels, values = np.array([0.01, 0.1, 0.5, 0.9, 0.99]), np.sort(rng.normal(size=(2, 4, 5)))
+    tables = QuantileTables(levels, values, draws=np.array([10_000, draws]))
+    usual = Strata(lab_schema()).residuals(tables, 256, OUTERMOST)
+    np.testing.assert_allclose(usual[1, :, 0], tables.at(end)[1], rtol=1e-12)
+    np.testing.assert_allclose(usual[1, :, -1], tables.at(1 - end)[1], rtol=1e-12)
+    np.testing.assert_allclose(usual[0, :, 0], tables.at(OUTERMOST)[0], rtol=1e-12)
+    asked = Strata(lab_schema()).residuals(tables, 256, 0.005)
+    np.testing.assert_allclose(asked[1, :, 0], tables.at(0.005)[1], rtol=1e-12)
+
+
 def test_linked_metrics_happen_together(outcomes: Outcomes) -> None:
     """In every outcome, throughput and latency keep their identity."""
     product = outcomes.metric("throughput_per_s") * outcomes.metric("latency_ms")

@@ -77,6 +77,14 @@ class GroupCounts:
         """Per table, whether it is for rows whose ids are all known well."""
         return tuple(name in (WARM, NEW_PAIR) for name in self.table_names)
 
+    @property
+    def draws(self) -> Integers:
+        """On how many independent draws each table rests, [T]: ids, for what is new of them."""
+        rows = max((int(table.sum()) for table in self.counts), default=1)
+        ids = [int((self.counts[i] > 0).sum()) for i in self.singles]
+        by_id = [*ids, min(ids, default=1)]
+        return np.maximum(np.array([rows, rows, *by_id, *by_id], dtype=np.int64), 1)
+
     def table(self, rows: Floats) -> Integers:
         """Return which calibration table holds for each row, int64 [n]."""
         count = len(self.singles)
