@@ -10,8 +10,9 @@ from foretell.events import Event, EventKind
 from foretell.live import LiveReport, LiveScore, Regression
 from foretell.predictor import Predictor
 from foretell_trainer.corrections.outcomes import Outcomes
+from foretell_trainer.watch.blame import Blame, Id, Key
 from foretell_trainer.watch.groups import ALARMS, Watched
-from foretell_trainer.watch.regressions import Run, find_regression
+from foretell_trainer.watch.regressions import Run
 from foretell_trainer.watch.scored import Score, Scored, score_outcomes
 
 MOST_GROUPS = 2000
@@ -20,9 +21,6 @@ REMEMBERED = 400
 """So many outcomes of a group, the newest, are searched for a regression."""
 SINGLE = 1
 """Of the last 10 outcomes so many may be impossible; more of them are a change of the world."""
-
-Key = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""Metric, names of the group's features, their values."""
 
 _SENTENCES: Mapping[EventKind, str] = {
     "drift": "errors are distributed otherwise than before",
@@ -58,9 +56,12 @@ class Monitor:
             if why:
                 impossible[_about(scored, row)] = why
                 continue
+            ids = tuple(
+                (names[0], values[0]) for names, values in scored.of_groups(row) if len(names) == 1
+            )
             for key, score in self._cells(scored, row):
                 touched.add(key)
-                if self._add(key, score):
+                if self._add(key, score, ids):
                     drifted[key] = None
         events = [self._event(key, "drift", began=True) for key in drifted if self._drifts(key)]
         events += [
@@ -101,14 +102,14 @@ class Monitor:
                 for names, values in scored.of_groups(row):
                     yield (metric.name, names, values), score
 
-    def _add(self, key: Key, score: Score) -> bool:
+    def _add(self, key: Key, score: Score, ids: tuple[Id, ...]) -> bool:
         """Add to a group's outcomes; return whether its errors are distributed otherwise now."""
         metric = self.predictor.schema.metric(key[0])
         if key not in self._runs and len(self._runs) >= MOST_GROUPS:
             return False
         if metric.scale == "log":
             sign = 1.0 if metric.direction == "lower" else -1.0
-            run = Run(score.about.observed_at, score.about.tag, sign * score.error)
+            run = Run(score.about.observed_at, score.about.tag, sign * score.error, ids)
             self._runs.setdefault(key, deque(maxlen=REMEMBERED)).append(run)
         if not score.is_live:
             return False
@@ -128,11 +129,12 @@ class Monitor:
         return is_news
 
     def _compare(self, touched: set[Key]) -> Iterator[Event]:
+        blame = Blame(self._runs, self.regression_percent)
         for key in sorted(touched):
             # The workload as a whole is a mixture: what runs changes, and is no regression.
-            change = find_regression(self._runs.get(key, ()), self.regression_percent)
+            change = blame.change(key) if key[1] else None
             known = self.regressions.get(key)
-            if not key[1] or (change is None and known is None):
+            if change is None and known is None:
                 continue
             if change is None:
                 del self.regressions[key]

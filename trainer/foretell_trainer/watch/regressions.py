@@ -37,6 +37,8 @@ class Run(NamedTuple):
     tag: str
     worse: float
     """Log of measured / forecast; above 0 is worse, whichever way the metric is better."""
+    ids: tuple[tuple[str, str], ...] = ()
+    """The categories that are groups by themselves, each with the run's value."""
 
 
 @dataclass(frozen=True)
