@@ -39,10 +39,7 @@ class Asked(NamedTuple):
     exact: bool
     """Whether this very version of the bundle has to answer."""
     bundle: LiveBundle
-    life: Life
-    answer: RowAnswer
-    row: EncodedRow
-    outputs: asyncio.Future[RowOutputs]
+    answer: asyncio.Future[Answer | Exception]
 
 
 class HotPath:
@@ -103,14 +100,14 @@ class HotPath:
         known = self._forms.read(key)
         if known is None:
             return None
-        (bundle, answer, *_), row = known
+        (bundle, writer, *_), row = known
         if self._shelf.live.get(bundle.workload) is not bundle:
             self._forms.forget()
             return None
         outputs = self._batcher.alone(bundle.predictor, row) if at_once else None
         if outputs is not None:
-            return self._answer(raw, key, bundle, bundle.life, answer, row, outputs)
-        return self._send(raw, key, bundle, answer, row, exact=False)
+            return self._answer(raw, key, bundle, bundle.life, writer, row, outputs)
+        return self._send(raw, key, bundle, writer, row, exact=False)
 
     def ask(self, raw: bytes, request: prediction_pb2.PredictRequest) -> Asked | None:
         """Send a request's row on its way; None when its bundle has to be loaded before."""
@@ -133,34 +130,42 @@ class HotPath:
 
     async def finish(self, asked: Asked) -> Answer:
         """Return the answer once the row has come through the graph."""
-        if not asked.outputs.done():
+        if not asked.answer.done():
             self._batcher.need()
         try:
-            outputs = await asked.outputs
+            answer = await asked.answer
         except ForetellError:
             raise
         except Exception as error:
             instead = self._swap.quarantine(asked.bundle, error)
             if instead is None or asked.exact:
                 raise
-            answer, row = _read(instead, _question(asked.raw))
-            again = self._send(asked.raw, asked.key, instead, answer, row, exact=False)
+            writer, row = _read(instead, _question(asked.raw))
+            again = self._send(asked.raw, asked.key, instead, writer, row, exact=False)
             return await self.finish(again)
-        raw, key, _, bundle, life, answer, row, _ = asked
-        return self._answer(raw, key, bundle, life, answer, row, outputs)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _send(
         self,
         raw: bytes,
         key: bytes,
         bundle: LiveBundle,
-        answer: RowAnswer,
+        writer: RowAnswer,
         row: EncodedRow,
         *,
         exact: bool,
     ) -> Asked:
-        outputs = self._batcher.ask(bundle.predictor, row)
-        return Asked(raw, key, exact, bundle, bundle.life, answer, row, outputs)
+        life = bundle.life
+
+        def read(outputs: RowOutputs) -> Answer | Exception:
+            try:
+                return self._answer(raw, key, bundle, life, writer, row, outputs)
+            except Exception as error:  # not one of the graph: the bundle stays
+                return error
+
+        return Asked(raw, key, exact, bundle, self._batcher.ask(bundle.predictor, row, read))
 
     def _answer(
         self,

@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from grpc.aio import EOF
 
 from foretell.v1 import prediction_pb2
+from foretell_server.batching import MOST_ROWS
 from foretell_server.error_edge import Answer, decoded, status_name
 from foretell_server.hot_path import Asked, HotPath, correlation_end
 from foretell_server.telemetry.meters import MethodMeter
@@ -71,6 +72,7 @@ class RowStream:
         self._meter = meter
         self._refuse = refuse
         self._messages: deque[_Message] = deque()
+        self._unbegun: list[_Message] = []
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._bytes = 0
@@ -91,8 +93,13 @@ class RowStream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         try:
             async for raw in requests:
-                self._messages.append(self._begin(raw))
+                message = _Message(raw)
+                self._messages.append(message)
+                self._unbegun.append(message)
+                self._meter.in_flight += 1
                 self._bytes += len(raw)
+                if len(self._unbegun) >= MOST_ROWS:
+                    self._begin_all()
                 self._news.set()
                 if len(self._messages) >= WINDOW or self._bytes >= WINDOW_BYTES:
                     self._room.clear()
@@ -111,6 +118,8 @@ class RowStream:
                 self._news.clear()
                 await self._news.wait()
             message = self._messages.popleft()
+            if self._unbegun and self._unbegun[0] is message:
+                self._begin_all()
             await context.write(await self._answer(message))
             self._bytes -= len(message.raw)
             if len(self._messages) <= WINDOW // 2 and self._bytes <= WINDOW_BYTES // 2:
@@ -120,28 +129,31 @@ class RowStream:
         """Give up what nobody waits for any more; rows that have not been run are not."""
         for message in self._messages:
             if message.asked is not None:
-                message.asked.outputs.cancel()
+                message.asked.answer.cancel()
         self._meter.in_flight -= len(self._messages)
 
-    def _begin(self, raw: bytes) -> _Message:
-        message = _Message(raw)
-        self._meter.in_flight += 1
-        path = self._path
+    def _begin_all(self) -> None:
+        """Send on their way what has come in; one after the other takes half of the time."""
+        messages, self._unbegun = self._unbegun, []
+        for message in messages:
+            self._begin(message, at_once=len(messages) == 1)
+
+    def _begin(self, message: _Message, *, at_once: bool) -> None:
+        path, raw = self._path, message.raw
         try:
-            begun = path.cached(raw) or path.recall(raw, at_once=not self._messages)
+            begun = path.cached(raw) or path.recall(raw, at_once=at_once)
             if begun is not None:
                 message.head = raw[: correlation_end(raw)]
                 if isinstance(begun, Answer):
                     message.answer = begun
                 else:
                     message.asked = begun
-                return message
+                return
             request = decoded(prediction_pb2.PredictRequest, raw)
             message.head = _head(request.correlation_id)
             message.asked = path.ask(raw, request)
         except Exception as error:  # one item's error ends that item alone
             message.answer = error
-        return message
 
     async def _answer(self, message: _Message) -> bytes:
         """Return the serialized answer to a message, be it an error."""

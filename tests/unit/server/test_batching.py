@@ -42,13 +42,18 @@ def row(size: float) -> EncodedRow:
     return EncodedRow([size, 0.0], [0, -1], ())
 
 
+def itself(outputs: RowOutputs) -> RowOutputs:
+    """Answer with what the graph said."""
+    return outputs
+
+
 def test_rows_that_come_together_are_run_together(predictor: Any) -> None:  # noqa: ANN401
     """Rows of one pass of the loop share a run, in their order, up to a most."""
 
     async def ask() -> list[RowOutputs]:
         batcher = RowBatcher()
         sizes = range(1, MOST_ROWS + 4)
-        asked = [batcher.ask(predictor, row(float(s))) for s in sizes]
+        asked = [batcher.ask(predictor, row(float(s)), itself) for s in sizes]
         batcher.need()
         return await asyncio.gather(*asked)
 
@@ -64,7 +69,7 @@ def test_a_row_that_fails_fails_alone(predictor: Any) -> None:  # noqa: ANN401
 
     async def ask() -> list[Any]:
         batcher = RowBatcher()
-        asked = [batcher.ask(predictor, row(size)) for size in (1.0, -1.0, 2.0)]
+        asked = [batcher.ask(predictor, row(size), itself) for size in (1.0, -1.0, 2.0)]
         batcher.need()
         return await asyncio.gather(*asked, return_exceptions=True)
 
@@ -80,8 +85,8 @@ def test_rows_of_callers_that_have_gone_are_not_run(predictor: Any) -> None:  # 
 
     async def ask() -> RowOutputs:
         batcher = RowBatcher()
-        gone = batcher.ask(predictor, row(1.0))
-        stays = batcher.ask(predictor, row(2.0))
+        gone = batcher.ask(predictor, row(1.0), itself)
+        stays = batcher.ask(predictor, row(2.0), itself)
         gone.cancel()
         batcher.need()
         return await stays
@@ -96,7 +101,7 @@ def test_each_bundle_runs_its_own_rows(predictor: Any) -> None:  # noqa: ANN401
     async def ask(other: Any) -> None:  # noqa: ANN401
         batcher = RowBatcher()
         whose = (predictor, other, predictor)
-        asked = [batcher.ask(mine, row(float(size))) for size, mine in enumerate(whose, 1)]
+        asked = [batcher.ask(mine, row(float(size)), itself) for size, mine in enumerate(whose, 1)]
         batcher.need()
         await asyncio.gather(*asked)
 
@@ -112,7 +117,7 @@ def test_a_row_that_comes_alone_is_run_at_once(predictor: Any) -> None:  # noqa:
     async def ask() -> tuple[RowOutputs | None, RowOutputs | None, Any]:
         batcher = RowBatcher()
         good, bad = batcher.alone(predictor, row(1.0)), batcher.alone(predictor, row(-1.0))
-        asked = batcher.ask(predictor, row(-1.0))
+        asked = batcher.ask(predictor, row(-1.0), itself)
         batcher.need()
         (told,) = await asyncio.gather(asked, return_exceptions=True)
         return good, bad, told
@@ -129,7 +134,7 @@ def test_rows_wait_for_each_other_once_that_has_paid(predictor: Any) -> None:  #
 
     async def ask() -> tuple[RowOutputs | None, RowOutputs | None]:
         batcher = RowBatcher()
-        asked = [batcher.ask(predictor, row(size)) for size in (1.0, 2.0)]
+        asked = [batcher.ask(predictor, row(size), itself) for size in (1.0, 2.0)]
         meanwhile = batcher.alone(predictor, row(3.0))
         batcher.need()
         await asyncio.gather(*asked)
@@ -144,11 +149,11 @@ def test_rows_that_nobody_needs_yet_wait_for_a_whole_batch(predictor: Any) -> No
 
     async def ask() -> None:
         batcher = RowBatcher()
-        asked = [batcher.ask(predictor, row(1.0 + i)) for i in range(MOST_ROWS - 1)]
+        asked = [batcher.ask(predictor, row(1.0 + i), itself) for i in range(MOST_ROWS - 1)]
         for _ in range(100):
             await asyncio.sleep(0)
         assert not any(outputs.done() for outputs in asked)
-        batcher.ask(predictor, row(0.5))
+        batcher.ask(predictor, row(0.5), itself)
         assert all(outputs.done() for outputs in asked)
 
     asyncio.run(ask())
@@ -163,7 +168,7 @@ def test_a_row_that_was_there_when_another_ran_alone_waits(predictor: Any) -> No
         first = batcher.alone(predictor, row(1.0))
         await asyncio.sleep(0)
         second, third = (batcher.alone(predictor, row(size)) for size in (2.0, 3.0))
-        asked = [batcher.ask(predictor, row(size)) for size in (3.0, 4.0)]
+        asked = [batcher.ask(predictor, row(size), itself) for size in (3.0, 4.0)]
         batcher.need()
         await asyncio.gather(*asked)
         return [outputs is not None for outputs in (first, second, third)]
@@ -178,7 +183,7 @@ def test_a_batch_is_run_though_it_is_not_as_large_as_the_one_before(predictor: A
     async def ask() -> None:
         batcher = RowBatcher()
         for rows in (3, 2, 4, 4):
-            asked = [batcher.ask(predictor, row(1.0 + size)) for size in range(rows)]
+            asked = [batcher.ask(predictor, row(1.0 + size), itself) for size in range(rows)]
             batcher.need()
             await asyncio.gather(*asked)
 
