@@ -17,7 +17,7 @@ from typing import Any, cast
 import redis
 
 from foretell.logs import get_logger
-from foretell_trainer.transport import PREFIX, taken_key, unacked_key
+from foretell_trainer.transport import PREFIX, taken_key, unacked_index_key, unacked_key
 
 BEAT_EVERY_S = 2.0
 ABSENT_AFTER_S = 7.0
@@ -26,6 +26,7 @@ ROLL = "foretell:workers"
 
 # Two workers may take over at once: whoever finds the entry gone adds nothing.
 _PUT_BACK = """
+redis.call('ZREM', KEYS[3], ARGV[1])
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('RPUSH', KEYS[2], ARGV[2])
 return 1
@@ -103,12 +104,11 @@ def _restore(client: redis.Redis, worker: str, queue: str) -> int:
     restored = 0
     while client.lmove(taken_key(worker), queue, "LEFT", "RIGHT"):
         restored += 1
-    hash_key = unacked_key(worker)
+    hash_key, index_key = unacked_key(worker), unacked_index_key(worker)
     written = cast("dict[bytes, bytes]", client.hgetall(hash_key))
     for tag, text in written.items():
         message: Any = json.loads(text)[0]
         message.setdefault("headers", {})["redelivered"] = True
-        restored += int(
-            client.eval(_PUT_BACK, 2, hash_key, queue, tag.decode(), json.dumps(message))
-        )
+        args = (hash_key, queue, index_key, tag.decode(), json.dumps(message))
+        restored += int(client.eval(_PUT_BACK, 3, *args))
     return restored

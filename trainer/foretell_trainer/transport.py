@@ -44,6 +44,11 @@ def unacked_key(worker: str) -> str:
     return f"{PREFIX}:{worker}:unacked"
 
 
+def unacked_index_key(worker: str) -> str:
+    """Return the key of the sorted set of when these messages were taken."""
+    return f"{PREFIX}:{worker}:unacked_index"
+
+
 def poison_key(queue: str) -> str:
     """Return the key of the list of a queue's messages that nobody can read."""
     return f"foretell:poison:{queue}"
@@ -53,7 +58,7 @@ def transport_options(worker: str) -> dict[str, Any]:
     """Return the options that give a worker its own bookkeeping in the broker."""
     return {
         "unacked_key": unacked_key(worker),
-        "unacked_index_key": f"{PREFIX}:{worker}:unacked_index",
+        "unacked_index_key": unacked_index_key(worker),
         "unacked_mutex_key": f"{PREFIX}:{worker}:unacked_mutex",
         "taken_key": taken_key(worker),
     }

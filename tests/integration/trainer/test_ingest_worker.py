@@ -29,6 +29,7 @@ from tests.integration.trainer.conftest import Place, eventually
 pytestmark = pytest.mark.process
 
 WORKER = "foretell_trainer.worker"
+WRITTEN_DOWN = "foretell:worker:*:unacked_index"
 
 
 def child_of(pid: int) -> int:
@@ -48,17 +49,21 @@ def test_messages_become_rows(standing: Place) -> None:
 
 def test_sigkill_in_the_middle_loses_and_doubles_nothing(place: Place) -> None:
     """A worker that is killed while it stores a message is replaced, and the message is stored:
-    whether it is the process that stores or its parent, which took the message."""
+    whether it is the process that stores or its parent, which took the message. Nothing of what
+    the worker wrote down stays in the broker."""
     running = place.workers("ingest", program=WORKER)
     for stored, victim in ((50, child_of), (100, int)):
         with place.store.open():
             # The worker takes the message and then waits for the store, which is ours.
             place.send([place.observation(f"{stored}-{number}") for number in range(50)])
             eventually(lambda: place.held_messages() == 1)
+            eventually(lambda: place.client.keys(WRITTEN_DOWN) != [])
+            left = place.client.keys(WRITTEN_DOWN)
             os.kill(victim(running.pid("ingest")), signal.SIGKILL)
         eventually(lambda stored=stored: len(place.stored_ids()) == stored)  # type: ignore[misc]  # its default has a type
         eventually(place.all_done)
         assert len(set(place.stored_ids())) == len(place.stored_ids()) == stored
+        eventually(lambda left=left: not place.client.exists(*left))  # type: ignore[misc]  # as above
 
 
 def test_random_sigkills_under_load_lose_and_double_nothing(place: Place) -> None:
