@@ -56,6 +56,7 @@ class RowBatcher:
         "_patient",
         "_run_s",
         "_skip",
+        "_unread",
         "_until_probe",
         "_usual",
         "_waiting",
@@ -63,6 +64,8 @@ class RowBatcher:
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
+        # What will ask for further rows, right before they are run.
+        self._unread: list[Callable[[], object]] = []
         self._began = self._last = self._idle_s = 0.0
         # Whether a pass of the loop is going to look at what waits.
         self._needed = False
@@ -80,13 +83,18 @@ class RowBatcher:
         # What a pass of the loop takes in which nothing happens.
         self._pass_s = LONGEST_IDLE_S
 
+    @property
+    def shares(self) -> bool:
+        """Whether a row that comes now is likely to share its run."""
+        return self._skip == 0 or bool(self._waiting or self._unread)
+
     def alone(self, predictor: Predictor, row: EncodedRow) -> RowOutputs | None:
         """Return the graph's outputs for a row if nobody is likely to share its run.
 
         None if it has to be asked for with `ask`, which also says what is wrong with a row that
         fails.
         """
-        if self._waiting or self._skip == 0:
+        if self.shares:
             return None
         if self._has_run:  # and this row was there already: others may be, too
             self._skip = 0
@@ -122,9 +130,22 @@ class RowBatcher:
             self._flush()
         return answer
 
+    def later(self, read: Callable[[], object]) -> None:
+        """Have a row asked for, by `read`, right before it is run, which is as soon as `need` says.
+
+        For what `ask` says of its `read`: rows are read one after the other, too. It may not fail.
+        """
+        self._unread.append(read)
+        self._idle_s = 0.0
+        if self._count() >= MOST_ROWS:
+            self._learn(MOST_ROWS)
+            self._flush()
+        else:
+            self.need()
+
     def need(self) -> None:
         """Run what waits soon: somebody can do nothing before."""
-        if not self._needed and self._waiting:
+        if not self._needed and self._count():
             self._needed = True
             self._began = self._last = time.perf_counter()
             self._idle_s = 0.0
@@ -135,13 +156,16 @@ class RowBatcher:
 
     def _pass(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits, unless there is reason to wait for another pass of the loop."""
-        if self._patient and self._waiting and self._more_may_come():
+        if self._patient and self._count() and self._more_may_come():
             loop.call_soon(self._pass, loop)
             return
         self._needed = False
-        if self._waiting:
-            self._learn(len(self._waiting))
+        if self._count():
+            self._learn(self._count())
             self._flush()
+
+    def _count(self) -> int:
+        return len(self._waiting) + len(self._unread)
 
     def _more_may_come(self) -> bool:
         now = time.perf_counter()
@@ -152,7 +176,7 @@ class RowBatcher:
             self._idle_s = 0.0  # the loop was busy: calls come in or answers go out
         else:
             self._idle_s += took
-        enough = len(self._waiting) >= self._usual and self._until_probe and not self._doubt
+        enough = self._count() >= self._usual and self._until_probe and not self._doubt
         idle_s = ENOUGH_IDLE_S if enough else self._run_s
         return self._idle_s < idle_s and now - self._began < LONGEST_WAIT_S
 
@@ -169,6 +193,9 @@ class RowBatcher:
             self._skip = max(self._skip - 1, 0)
 
     def _flush(self) -> None:
+        unread, self._unread = self._unread, []
+        for read in unread:
+            read()
         # Rows whose caller has gone meanwhile are not run.
         waiting = [one for one in self._waiting if not one.answer.done()]
         self._waiting = []

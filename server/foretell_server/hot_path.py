@@ -74,19 +74,34 @@ class HotPath:
 
     async def predict(self, raw: bytes) -> Answer:
         """Return the answer to a request that the cache does not have."""
-        begun = self.recall(raw)
-        if isinstance(begun, Answer):
-            return begun
-        asked = begun
-        if asked is None:
+        begun = await self._later(raw) if self._batcher.shares else self._begin(raw, at_once=True)
+        if begun is None:
             request = decoded(prediction_pb2.PredictRequest, raw)
-            asked = self.ask(raw, request)
-            if asked is None:
-                await self._swap.pinned(request.workload, request.bundle_version)
-                asked = self.ask(raw, request)
-        if asked is None:  # others pinned so much in between that it is gone again
+            await self._swap.pinned(request.workload, request.bundle_version)
+            begun = self.ask(raw, request)
+        if begun is None:  # others pinned so much in between that it is gone again
             raise TooMuch("too many versions are asked for at once; ask for fewer")
-        return await self.finish(asked)
+        return begun if isinstance(begun, Answer) else await self.finish(begun)
+
+    def _begin(self, raw: bytes, *, at_once: bool) -> Answer | Asked | None:
+        """Answer a request, or send its row on its way; None when its bundle has to be loaded."""
+        begun = self.recall(raw, at_once=at_once)
+        return begun or self.ask(raw, decoded(prediction_pb2.PredictRequest, raw))
+
+    def _later(self, raw: bytes) -> asyncio.Future[Answer | Asked | None]:
+        """Return what will hold what `_begin` says, called right before the row is run."""
+        begun: asyncio.Future[Answer | Asked | None] = asyncio.get_running_loop().create_future()
+
+        def begin() -> None:
+            if begun.done():  # its caller has gone
+                return
+            try:
+                begun.set_result(self._begin(raw, at_once=False))
+            except Exception as error:  # for its caller alone
+                begun.set_exception(error)
+
+        self._batcher.later(begin)
+        return begun
 
     def recall(self, raw: bytes, *, at_once: bool = True) -> Answer | Asked | None:
         """Answer a request unparsed, or send its row on its way; None unless its form is known.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,24 @@ def test_a_batch_is_run_though_it_is_not_as_large_as_the_one_before(predictor: A
 
     asyncio.run(ask())
     assert predictor.runs == [3, 2, 4, 4]
+
+
+@pytest.mark.parametrize("rows", [3, MOST_ROWS])
+def test_rows_that_are_read_later_share_a_run(predictor: Any, rows: int) -> None:  # noqa: ANN401
+    """What is to be read right before a run is, and then goes through the graph in one run."""
+
+    async def ask() -> list[RowOutputs]:
+        batcher = RowBatcher()
+        asked: list[asyncio.Future[RowOutputs]] = []
+
+        def read(size: float) -> None:
+            asked.append(batcher.ask(predictor, row(size), itself))
+
+        for number in range(rows):
+            batcher.later(partial(read, 1.0 + number))
+        while not asked:
+            await asyncio.sleep(0)
+        return await asyncio.gather(*asked)
+
+    assert len(asyncio.run(ask())) == rows
+    assert predictor.runs == [rows]
