@@ -122,7 +122,8 @@ class Outcomes:
         # In place: for a few rows, room for each step would cost more than the step.
         values += f.location[:, m, None]
         if f.log[m]:
-            np.minimum(values, _LARGEST_EXPONENT, out=values)
+            if values.max() > _LARGEST_EXPONENT:
+                np.minimum(values, _LARGEST_EXPONENT, out=values)
             np.exp(values, out=values)
         return values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,15 @@ from foretell.columns import Codes, Numbers
 from foretell.errors import BundleRejected
 from foretell.parsing import Value
 from foretell.schema import Catalog, Feature, Link, Metric, Schema
-from foretell_trainer.engine.export import Answers, build_graph, prove, units_of
+from foretell_trainer.engine.export import (
+    TOLERANCE,
+    Answers,
+    beside_edges,
+    build_graph,
+    prove,
+    units_of,
+)
+from foretell_trainer.engine.inputs import Integers
 from foretell_trainer.engine.trees import LEAF, Trees, rounded_down
 from tests.unit.engine.synthetic import Candidate, Workload, candidate
 
@@ -410,6 +418,30 @@ def test_a_graph_that_is_off_is_refused(rich: Candidate, field: str, what: str) 
     parts[field][5, 0] += 1
     with pytest.raises(BundleRejected, match=what):
         prove(good, Answers(**parts), units_of(rich.fitted))
+
+
+def test_a_row_on_the_edge_of_a_split_may_go_either_way(rich: Candidate) -> None:
+    """What is so near to a threshold that rounding decides is no error, and is told; others are."""
+    encoded, units = rich.encoded, units_of(rich.fitted)
+    expected = rich.native(encoded.numbers, encoded.categories)
+    one, other = beside_edges(rich.fitted, encoded.numbers, encoded.categories)
+    apart = np.abs(one.location - other.location).max(axis=1)
+    row = int(apart.argmax())
+    assert apart[row] > TOLERANCE * units.max(), "no row of the workload is on an edge"
+    side = one if np.abs(one.location - expected.location)[row].max() > 0 else other
+    parts = {name: getattr(expected, name).copy() for name in expected.__dataclass_fields__}
+    parts["location"][row] = side.location[row]
+
+    def beside(rows: Integers) -> Sequence[Answers]:
+        return beside_edges(rich.fitted, encoded.numbers[rows], encoded.categories[rows])
+
+    proof = prove(expected, Answers(**parts), units, beside)
+    assert (proof.on_edges.tolist(), proof.worst) == ([row], 0.0)
+    with pytest.raises(BundleRejected, match=f"in row {row}$"):
+        prove(expected, Answers(**parts), units)
+    parts["location"][row] += 10 * apart[row]
+    with pytest.raises(BundleRejected, match=f"in row {row}$"):
+        prove(expected, Answers(**parts), units, beside)
 
 
 @given(st.floats(-(2.0**90), 2.0**90), st.floats(-(2.0**90), 2.0**90, width=32))
