@@ -21,7 +21,7 @@ from foretell.cli.app import run
 from tests.conftest import MadeOnce
 
 FORETELL = (sys.executable, "-m", "foretell.cli")
-PATIENCE_S = 120
+PATIENCE_S = 240
 
 
 @dataclass(frozen=True)
