@@ -68,6 +68,7 @@ def prepare(
         input_map = replace(
             eyes.input_map,
             number_facts=input_map.number_facts,
+            learnt_facts=input_map.learnt_facts,
             category_facts=input_map.category_facts,
         )
     training = TrainingSet(

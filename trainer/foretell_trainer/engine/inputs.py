@@ -37,6 +37,9 @@ logs extrapolates; more would overflow somewhere, and say no more."""
 _MOST_BEYOND_FACTS = 0.5
 """In standard deviations."""
 
+_FEWEST_ROWS_OF_EACH = 3
+"""With fewer rows of an id, on average, what is the same in all of them may be so by chance."""
+
 _ROOM_BELOW = 1024.0
 """How far, as a factor, the trend of an extrapolated number goes on below the data."""
 
@@ -115,6 +118,13 @@ class InputMap:
     raw_lowest: Floats
     raw_highest: Floats
     category_count: int
+    learnt_facts: tuple[Fact, ...] = ()
+    """Numbers that were the same in all rows of an id: what it has where a request says nothing."""
+
+    @property
+    def all_number_facts(self) -> tuple[Fact, ...]:
+        """The numbers that a request may leave out, because an id has them."""
+        return (*self.number_facts, *self.learnt_facts)
 
     @property
     def most_beyond(self) -> Floats:
@@ -183,7 +193,7 @@ class InputMap:
             own = categories[:, fact.column]
             looked_up = fact.table[categories[:, fact.key] + 1]
             categories[:, fact.column] = np.where(own < 0, looked_up, own)
-        for fact in self.number_facts:
+        for fact in self.all_number_facts:
             own_number = numbers[:, fact.column]
             looked_up = fact.table[categories[:, fact.key] + 1]
             numbers[:, fact.column] = np.where(np.isnan(own_number), looked_up, own_number)
@@ -206,9 +216,11 @@ def fit_inputs(
     number_facts, category_facts = _facts(schema, vocabulary, catalogs)
     features = [f for f in schema.inputs if f.is_numeric]
     width = len(features)
+    sizes = [len(vocabulary[name]) for name in schema.category_names]
     unfitted = InputMap(
         number_facts=number_facts,
         category_facts=category_facts,
+        learnt_facts=learnt_facts(schema, number_facts, sizes, numbers, categories),
         is_log=np.array([f.scale == "log" for f in features], dtype=bool),
         floor=np.ones(width),
         mean=np.zeros(width),
@@ -265,7 +277,44 @@ def _fitted(unfitted: InputMap, values: Floats, open_ended: Flags) -> InputMap:
         raw_lowest=raw_lowest,
         raw_highest=raw_highest,
         category_count=unfitted.category_count,
+        learnt_facts=unfitted.learnt_facts,
     )
+
+
+def learnt_facts(
+    schema: Schema, known: Sequence[Fact], sizes: Sequence[int], numbers: Floats, codes: Integers
+) -> tuple[Fact, ...]:
+    """Return the numbers that are an id's own, as a model's parameters, from the training rows.
+
+    They were sent with every row, and were the same in all rows of each value of the id. Taken
+    for the typical number, one that a later request leaves out would make a sure forecast of
+    another model. `known` are facts of catalogs, `sizes` [C] the numbers of known values.
+    """
+    ids = [schema.category_names.index(group[0]) for group in schema.groups if len(group) == 1]
+    columns = {fact.column for fact in known}
+    found: list[Fact] = []
+    for key in ids:
+        for column in range(numbers.shape[1]):
+            if column not in columns:
+                table = _of_each(sizes[key], codes[:, key], numbers[:, column])
+                if table is not None:
+                    columns.add(column)
+                    found.append(Fact(column, key, np.insert(table, 0, np.nan)))
+    return tuple(found)
+
+
+def _of_each(size: int, codes: Integers, values: Floats) -> Floats | None:
+    """Return the one number of each code [size], NaN without rows; None where some have more."""
+    if len(values) == 0 or np.isnan(values).any() or (codes < 0).any():
+        return None
+    lowest, highest = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(lowest, codes, values)
+    np.maximum.at(highest, codes, values)
+    seen = np.isfinite(lowest)
+    enough = len(values) >= _FEWEST_ROWS_OF_EACH * seen.sum()
+    if not enough or (lowest[seen] != highest[seen]).any() or len(np.unique(lowest[seen])) < 2:
+        return None
+    return np.where(seen, lowest, np.nan)
 
 
 def _facts(

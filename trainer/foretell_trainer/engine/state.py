@@ -92,7 +92,7 @@ class FitState:
         learned_since: int = 0,
     ) -> FitState:
         """Return the state of a fit. The catalogs' facts are left out: a catalog may change."""
-        bare = replace(input_map, number_facts=(), category_facts=())
+        bare = replace(input_map, number_facts=(), category_facts=(), learnt_facts=())
         return cls(bare, tuple(MetricState.of(m, bare) for m in metrics), updates, learned_since)
 
 

@@ -77,16 +77,17 @@ def facts_of_numbers(mapping: InputMap, look_ups: LookUps, otherwise: Floats) ->
 
     None without any facts.
     """
-    if not mapping.number_facts:
+    facts = mapping.all_number_facts
+    if not facts:
         return None
     width = len(mapping.mean)
-    known = [fact.column for fact in mapping.number_facts]
+    known = [fact.column for fact in facts]
     tables: dict[int, Floats] = {}
-    for fact in mapping.number_facts:
+    for fact in facts:
         table = tables.setdefault(fact.key, np.zeros((len(fact.table), width)))
         table[:, fact.column] = np.where(np.isnan(fact.table), otherwise[fact.column], fact.table)
     others = np.setdiff1d(np.arange(width), known)
-    tables[mapping.number_facts[0].key][:, others] = otherwise[others]
+    tables[facts[0].key][:, others] = otherwise[others]
     return look_ups.add(width, tables)
 
 
