@@ -52,3 +52,13 @@ def test_what_an_id_has_need_not_be_sent(predictor: Predictor, model: str) -> No
     np.testing.assert_array_equal(short.forecasts.location, whole.forecasts.location)
     np.testing.assert_array_equal(short.forecasts.scale, whole.forecasts.scale)
     assert short.forecasts.median()[0, 0] == pytest.approx(8 * SIZES[model], rel=0.15)
+
+
+@pytest.mark.parametrize("batch", [1.5, 12.0, 130.0])
+def test_what_nobody_knows_is_not_sure(predictor: Predictor, batch: float) -> None:
+    """Every row had its batch: a request without one has an interval for any, little support."""
+    short, whole = asked(predictor, model="m4"), asked(predictor, model="m4", batch=batch)
+    lower, upper = (bound[0, 0] for bound in short.forecasts.interval(0.9))
+    assert lower < batch * SIZES["m4"] < upper
+    assert short.forecasts.confidence(0.2)[0, 0] < 0.3 < whole.forecasts.confidence(0.2)[0, 0]
+    assert short.support[0] < 0.2 < whole.support[0]

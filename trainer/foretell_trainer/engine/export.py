@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foretell.columns import Codes, Numbers
 from foretell.errors import BundleRejected
-from foretell_trainer.engine.fitting import Fitted, derived_tables
+from foretell_trainer.engine.fitting import Fitted, derived_tables, left_out
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.nodes.answers import AnswerNodes
 from foretell_trainer.engine.scale import scale_features
@@ -100,7 +100,8 @@ def native(fitted: Fitted, numbers: Numbers, categories: Codes, *, nudge: float 
         offset = derived.offset(training.input_map, numbers, categories)
         location[:, derived.metric] = derived.power * location[:, derived.source] + offset
         scale[:, derived.metric] = abs(derived.power) * scale[:, derived.source]
-    value = support(fitted.counts, rows[0], distance[0], inputs.excess)
+    lacking = inputs.missing @ left_out(fitted).max(axis=1)
+    value = support(fitted.counts, rows[0], distance[0], inputs.excess + lacking)
     tables = np.column_stack([fitted.counts.table(own) for own in rows])
     return Answers(location, scale, value, tables[:, _seen_by(fitted)], rows[0])
 

@@ -166,6 +166,13 @@ def _check_enough(schema: Schema, metric: int, rows: int) -> None:
         raise InvalidInput([Violation(name, str(rows), why)])
 
 
+def left_out(fitted: Fitted) -> Floats:
+    """Return the logs of how much wider each fitted metric is without each number, [F, M]."""
+    nothing = np.zeros(len(fitted.training.input_map.mean))
+    found = [m.scale.left_out for m in fitted.metrics]
+    return np.column_stack([nothing if one is None else one for one in found])
+
+
 def derived_tables(tables: Floats, power: float) -> Floats:
     """Return the tables [T, Q] of a metric that is a power of the one they are for."""
     return tables if power > 0 else -tables[:, ::-1]

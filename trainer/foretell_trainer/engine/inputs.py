@@ -175,6 +175,23 @@ class InputMap:
         clipped[:, place] = np.minimum(clipped[:, place], last) + over * tangent
         return replace(inputs, clipped=clipped)
 
+    def without(self, inputs: Inputs, number: int) -> Inputs:
+        """Return the same rows as they would be if a number had been left out."""
+        standard, clipped = inputs.standard.copy(), inputs.clipped.copy()
+        missing, beyond = inputs.missing.copy(), inputs.beyond.copy()
+        standard[:, number] = np.clip(0.0, self.lowest[number], self.highest[number])
+        missing[:, number], beyond[:, number] = True, 0.0
+        for place in np.flatnonzero(self.log_columns == number):
+            raw = np.clip(self.typical[number], self.raw_lowest[place], self.raw_highest[place])
+            clipped[:, place] = (raw - self.raw_mean[place]) / self.raw_deviation[place]
+        return Inputs(standard, clipped, missing, inputs.codes, beyond)
+
+    @property
+    def always_sent(self) -> Integers:
+        """The numbers that every row of the training had, and that nothing else knows."""
+        other = [fact.column for fact in self.all_number_facts]
+        return np.setdiff1d(np.flatnonzero(~self.had_missing), other)
+
     @property
     def typical(self) -> Floats:
         """What a missing number is taken for where one is needed: the mean, [F]."""

@@ -20,6 +20,7 @@ from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, random_folds
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
+from foretell_trainer.engine.lacking import lacking
 from foretell_trainer.engine.linear import fit_linear
 from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import (
@@ -154,6 +155,12 @@ class MetricFit:
             widening=self._widening(trees, widths.scale, widths.tables[0]),
             drift=self._drift(location),
             most=LARGEST if self.log else float("inf"),
+            left_out=lacking(
+                location,
+                self.inputs,
+                np.abs(pooled.residual[pooled.kind == 0]),
+                self.settings.seed,
+            ),
         )
         return FittedMetric(
             metric=self.metric,

@@ -40,6 +40,8 @@ class Scale:
     spread: Spread = NO_SPREAD
     most: float = float("inf")
     """The largest scale, however far a row is from the data."""
+    left_out: Floats | None = None
+    """[F]: the log of how much wider it is where a number is left out that every row had."""
 
     def predict(self, features: Singles, inputs: Inputs) -> Floats:
         """Return the scale of each row, [n], above 0; `features` are `scale_features`."""
@@ -47,6 +49,8 @@ class Scale:
         if self.trees is not None:
             logs += self.trees.predict(features)
         logs += self.spread.predict(inputs.codes)
+        if self.left_out is not None:
+            logs += inputs.missing @ self.left_out
         sizes = np.maximum(np.exp(logs), SMALLEST)
         wider = sizes * (1.0 + (reach(beyond) * self.widening).sum(axis=1))
         wider = wider if self.drift is None else wider + beyond @ self.drift

@@ -163,7 +163,7 @@ def support(counts: GroupCounts, rows: Floats, distance: Floats, excess: Floats)
 
     It is a product: for each id, n / (n + 5) with its n training rows (a little more than 0
     for an id never seen), a factor that falls with the distance beyond the reach, and one that
-    falls with the standard deviations beyond the range of the numbers.
+    falls with the standard deviations beyond the range of the numbers, and with what is left out.
     """
     singles = rows[:, counts.singles]
     known = known_share(singles).prod(axis=1)

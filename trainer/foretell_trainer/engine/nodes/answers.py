@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from foretell_trainer.engine.fitting import Fitted
+from foretell_trainer.engine.fitting import Fitted, left_out
 from foretell_trainer.engine.graph import GraphBuilder
 from foretell_trainer.engine.inputs import Floats, Integers
 from foretell_trainer.engine.nodes.base import Bases
@@ -75,6 +75,7 @@ class AnswerNodes:
             for i, one in enumerate(locations)
             if one.costs is not None
         }
+        self._left_out = left_out(fitted)
         self._blocks = Blocks()
 
     def graph(self) -> onnx.ModelProto:
@@ -137,6 +138,8 @@ class AnswerNodes:
             parts.append(("share", found[self._counts.shares], 1))
         if self._fitted.derived:
             parts.append(("logs", numbers.logs, width))
+        if self._left_out.any():
+            parts.append(("left out", graph.cast(numbers.left_out, np.float64), width))
         for name, _, columns in parts:
             self._blocks.add(name, columns)
         blocks = graph.cast(graph.side_by_side(*(value for _, value, _ in parts)), np.float32)
@@ -216,6 +219,8 @@ class AnswerNodes:
         parts = {"trees": np.vstack([np.zeros_like(chosen), chosen])}
         if self._counts.width:
             parts["counts"] = self._counts.spreads() @ chosen
+        if self._left_out.any():
+            parts["left out"] = self._left_out @ chosen
         return _Linear(self._blocks.weights(parts, chosen.shape[1]), np.log(self._factors))
 
     def _widening(self) -> _Linear:
@@ -240,6 +245,8 @@ class AnswerNodes:
         parts = {"far": -np.ones((1, 1)), "beyond": -np.ones((len(self._mapping.mean), 1))}
         if self._counts.shares is not None:
             parts["share"] = np.ones((1, 1))
+        if self._left_out.any():
+            parts["left out"] = -self._left_out.max(axis=1, keepdims=True)
         # A distance of 1 is within the data.
         return _Linear(self._blocks.weights(parts, 1), np.ones(1))
 

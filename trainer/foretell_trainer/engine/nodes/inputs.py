@@ -25,6 +25,8 @@ class NumberNodes:
     """How far `standard` would be out of the range, below it less than 0."""
     missing: str | None
     """bool [n, F]; None where nothing goes by what is missing."""
+    left_out: str
+    """bool [n, F]: what is missing, whatever is known of facts."""
     trees: str
     logs: str
     """Of all numbers, with what is missing taken for the typical one."""
@@ -99,17 +101,17 @@ def numbers_to_onnx(
     Without `marks` nothing goes by what is missing, and facts that are unknown are typical.
     """
     # Comparisons and logs of NaN differ between implementations, so none reach them.
-    missing = None
+    missing, left_out = None, graph.add("IsNaN", numbers)
     if marks:
         typical = graph.constant(mapping.typical)
         values = numbers
         if facts is not None:
-            values = graph.add("Where", graph.add("IsNaN", numbers), facts, numbers)
-        missing = graph.add("IsNaN", values)
+            values = graph.add("Where", left_out, facts, numbers)
+        missing = left_out if facts is None else graph.add("IsNaN", values)
         present = graph.add("Where", missing, typical, values)
     else:
         otherwise = facts or graph.constant(mapping.typical)
-        present = graph.add("Where", graph.add("IsNaN", numbers), otherwise, numbers)
+        present = graph.add("Where", left_out, otherwise, numbers)
     logs = graph.add("Log", graph.add("Max", present, graph.constant(mapping.floor)))
     scaled = logs
     if not mapping.is_log.all():
@@ -126,7 +128,7 @@ def numbers_to_onnx(
         marked = graph.constant(np.where(mapping.had_missing, MISSING_MARK, 0.0))
         trees = graph.add("Where", missing, marked, standard)
     raw = _raw_to_onnx(graph, mapping, present)
-    return NumberNodes(standard, inside, raw, out, missing, trees, logs, beyond)
+    return NumberNodes(standard, inside, raw, out, missing, left_out, trees, logs, beyond)
 
 
 def _standard(graph: GraphBuilder, mapping: InputMap, free: str, inside: str) -> str:
