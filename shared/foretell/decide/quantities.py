@@ -128,7 +128,8 @@ class Quantities:
             found = self._named_metric(named, "accounting.power", self.facts)
         else:
             watts = [m for m in self.schema.metrics if dimension(m.unit) == "power"]
-            found = self._only(watts, field, "power", "a power", also=self.facts)
+            facts = [name for name, fact in self.facts.items() if dimension(fact.unit) == "power"]
+            found = self._only(watts, field, "power", "a power", also=facts)
         if dimension(found.unit) != "power":
             message = f"{found.name!r} is in {found.unit!r}, which is no power"
             raise Refused(Violation("accounting.power", found.name, message))
@@ -147,7 +148,7 @@ class Quantities:
     ) -> Metric:
         if len(found) == 1:
             return found[0]
-        known = listing([m.name for m in found] or [*self.schema.metric_names, *also])
+        known = listing([m.name for m in found] or [*also] or self.schema.metric_names)
         why = f"{len(found)} metrics of {self.schema.workload!r} are {what}"
         message = f"{why}; name one in accounting.{setting}: {known}"
         raise Refused(Violation(field, "", message))
