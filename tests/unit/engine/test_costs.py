@@ -185,3 +185,18 @@ def test_what_can_only_fall_is_no_cost(tmp_path: Path) -> None:
     rows["op0"] = np.linspace(made.amounts[:, 0].min(), made.amounts[:, 0].max(), 20).tolist()
     found = np.log(_median(Predictor.load(tmp_path / "bundle", made.schema), rows))
     assert (np.diff(found) <= 1e-6).all()
+
+
+def test_a_machine_known_by_two_runs_is_not_all_floor(tmp_path: Path) -> None:
+    """Two runs of large programs say how fast a machine is, not that small ones take as long."""
+    made = Programs.of(AMOUNTS["log1p"])
+    new = made.machine == MACHINES - 1
+    of_new = np.flatnonzero(new)[np.argsort(made.truth[new])]
+    known = ~new
+    known[of_new[-2:]] = True
+    made.workload(known).train(tmp_path)
+    predictor = Predictor.load(tmp_path / "bundle", made.schema)
+    small = np.isin(np.arange(len(made.truth)), of_new[: PROGRAMS // 3])
+    error = np.abs(np.log(_median(predictor, made.rows(small)) / made.truth[small]))
+    assert made.truth[small].max() < 0.3 * made.truth[of_new[-2]]
+    assert np.median(error) < 0.5

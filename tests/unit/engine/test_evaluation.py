@@ -122,7 +122,7 @@ def test_evaluate_names_bundle_rows_and_metrics(noise: Noise) -> None:
 def test_the_report_card_keeps_its_word(noise: Noise) -> None:
     """What the manifest says of a regime is near what fresh rows of that regime then show."""
     card = noise.predictor.manifest.evaluation
-    few = {"few of task": 3, "few of node": 3}
+    few = {"few of task": 3, "few of node": 3, "part of node": 3}
     assert card["folds"] == {"random": 4, "task": 3, "node": 3, "task/node": 6} | few
     assert "out of fold" in card["protocol"]
     for m, name in enumerate(noise.predictor.schema.metric_names):

@@ -6,7 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell_trainer.engine.folds import few_shot_folds, fold_kinds, grouped_folds, random_folds
+from foretell_trainer.engine.folds import (
+    few_shot_folds,
+    fold_kinds,
+    grouped_folds,
+    part_folds,
+    random_folds,
+)
 
 keys = st.lists(st.integers(0, 30), min_size=1, max_size=300).map(np.array)
 
@@ -73,3 +79,32 @@ def test_few_shot_folds_leave_out_all_of_a_key_but_a_few_rows() -> None:
         assert 1 <= (own == -1).sum() <= 3
         assert len(set(own[own >= 0])) == 1
     assert set(folds) == {-1, 0, 1, 2}
+
+
+def test_part_folds_keep_five_rows_to_a_quarter_of_each_key() -> None:
+    """How many rows are kept differs between keys by orders of magnitude."""
+    sizes = np.repeat([12, 4000], [5, 60])
+    keys = np.repeat(np.arange(len(sizes)), sizes)
+    rng = np.random.default_rng(4)
+    folds = part_folds(keys, grouped_folds(keys, 3, rng), rng)
+    kept = np.bincount(keys[folds == -1])
+    assert (kept[:5] == 5).all()
+    assert (kept >= 5).all()
+    assert (kept <= 1000).all()
+    assert (kept[5:] < 60).sum() > 10
+    assert (kept[5:] > 300).sum() > 5
+    for key in range(len(sizes)):
+        assert len(set(folds[(keys == key) & (folds >= 0)])) == 1
+
+
+def test_parts_are_kept_of_few_ids_with_many_rows() -> None:
+    """A machine may be known by far fewer rows than the others; of many models each is."""
+    codes = np.array([[i % 5, i % 90, i % 3] for i in range(1800)])
+    groups = [("node", [0]), ("model", [1]), ("lone", [2]), ("model/node", [1, 0])]
+    kinds = fold_kinds(codes, groups, random_count=5, grouped_count=3, seed=0)
+    names = [kind.name for kind in kinds]
+    assert [name for name in names if name.startswith("part of")] == ["part of node"]
+    (part,) = (kind for kind in kinds if kind.name == "part of node")
+    assert part.few
+    assert part.whole is not None
+    assert part.member == 0

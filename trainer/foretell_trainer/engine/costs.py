@@ -32,7 +32,9 @@ LEAST = 1e-12
 """What a price or floor counts at least, where a request calls a known place another kind."""
 
 _OUTLIER = 0.2
-_PRICE_PENALTY, _LEVEL_PENALTY = 0.02, 0.1
+_PRICE_PENALTY, _LEVEL_PENALTY = 0.005, 0.1
+_FLOOR_PENALTY = 0.3
+"""Floors of places of one kind are alike, or the few rows of a new place would all be floor."""
 _START_BELOW = 0.3
 _MOST_STEPS = 200
 _FARTHEST = 20.0
@@ -275,14 +277,18 @@ def _fitted(works: Floats, cell: Integers, target: Floats, places: Integers) -> 
         off = np.log(total) - target
         bent = np.sqrt(1.0 + (off / _OUTLIER) ** 2)
         slope = off / bent / total
-        beyond = prices - middle
+        beyond, apart = prices - middle, floors - levels
+        apart = apart - apart.mean()
         value = _OUTLIER**2 * (bent - 1.0).sum() + 0.5 * _LEVEL_PENALTY * (levels**2).sum()
         value += 0.5 * _PRICE_PENALTY * count * (beyond**2).sum()
+        value += 0.5 * _FLOOR_PENALTY * (apart**2).sum()
         of_works = np.bincount(cell, slope * level[place], minlength=len(works))
         gradient = [
             (works.T @ of_works) * each + _PRICE_PENALTY * count * beyond,
-            np.bincount(place, slope * work, minlength=count) * level + _LEVEL_PENALTY * levels,
-            np.bincount(place, slope, minlength=count) * floor,
+            np.bincount(place, slope * work, minlength=count) * level
+            + _LEVEL_PENALTY * levels
+            - _FLOOR_PENALTY * apart,
+            np.bincount(place, slope, minlength=count) * floor + _FLOOR_PENALTY * apart,
         ]
         return float(value), np.concatenate(gradient)
 

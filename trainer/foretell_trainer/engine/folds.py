@@ -13,6 +13,12 @@ from foretell_trainer.engine.inputs import Integers
 MOST_KEPT = 3
 """How many rows of a key a few-shot fold keeps at most."""
 
+_MOST_PART = 0.25
+"""The largest share of a key's rows that a fold of parts keeps."""
+_FEWEST_IN_PART = 5
+_MANY_ROWS, _FEW_KEYS = 100, 40
+"""Of so few keys with so many rows, each may be known by far fewer rows than the others."""
+
 _FEW = 2000
 
 
@@ -62,8 +68,9 @@ def fold_kinds(
 ) -> list[FoldKind]:
     """Return random folds, and grouped ones for each group (name, positions) with enough keys.
 
-    An id comes twice: once with all of its rows left out, and once with all but a few. Pairs
-    have `pair_count` folds, by default as many as ids.
+    An id comes twice: once with all of its rows left out, and once with all but a few; of few ids
+    with many rows each, which others meet in pairs, there is a third kind that keeps part of the
+    rows. Pairs have `pair_count` folds, by default as many as ids.
     """
     rng = np.random.default_rng(seed)
     n = len(codes)
@@ -77,10 +84,17 @@ def fold_kinds(
             member = members[0] if len(members) == 1 else -1
             kinds.append(FoldKind(name, whole, count, member=member))
             if member >= 0:
-                few = _with_rows(few_shot_folds(keys, whole, rng))
-                left = int(few.max()) + 1
-                if left >= 1:
-                    kinds.append(FoldKind(f"few of {name}", few, left, True, member, whole))
+                partly = [("few", few_shot_folds(keys, whole, rng))]
+                rows = np.unique(keys, return_counts=True)[1]
+                meets = any(member in others for _, others in groups if len(others) > 1)
+                if meets and len(rows) <= _FEW_KEYS and np.median(rows) >= _MANY_ROWS:
+                    partly.append(("part", part_folds(keys, whole, rng)))
+                for share, found in partly:
+                    folds = _with_rows(found)
+                    left = int(folds.max()) + 1
+                    if left >= 1:
+                        about = f"{share} of {name}"
+                        kinds.append(FoldKind(about, folds, left, True, member, whole))
     return kinds
 
 
@@ -92,8 +106,24 @@ def _with_rows(folds: Integers) -> Integers:
 def few_shot_folds(keys: NDArray[np.int64], folds: Integers, rng: np.random.Generator) -> Integers:
     """Return grouped folds but for one to three rows of each key, which have the fold -1, [n]."""
     order = rng.permutation(len(keys))
+    kept = rng.integers(1, MOST_KEPT + 1, len(np.unique(keys)))
+    return _but_for(keys, folds, order, kept)
+
+
+def part_folds(keys: NDArray[np.int64], folds: Integers, rng: np.random.Generator) -> Integers:
+    """Return grouped folds but for five rows to a quarter of each key, which have -1, [n].
+
+    How many is as likely to be from five to ten as from fifty to a hundred.
+    """
+    most = np.unique(keys, return_counts=True)[1] * _MOST_PART
+    widest = np.log(np.maximum(most, _FEWEST_IN_PART) / _FEWEST_IN_PART)
+    kept = _FEWEST_IN_PART * np.exp(rng.random(len(most)) * widest)
+    return _but_for(keys, folds, rng.permutation(len(keys)), kept.astype(np.int64))
+
+
+def _but_for(keys: NDArray[np.int64], folds: Integers, order: Integers, kept: Integers) -> Integers:
+    """Return the folds but for the first `kept` rows of each key, by `order`, which have -1."""
     _, inverse = np.unique(keys, return_inverse=True)
-    kept = rng.integers(1, MOST_KEPT + 1, inverse.max() + 1)
     # The place of each row among its key's rows, in random order.
     by_key = order[np.argsort(inverse[order], kind="stable")]
     starts = np.searchsorted(inverse[by_key], np.arange(inverse.max() + 1))

@@ -37,6 +37,10 @@ def widened(location: Location, training: TrainingSet) -> Location:
         parts=parts,
         floor=None if floor is None else _base(floor, sizes),
         costs=None if location.costs is None else _costs(location.costs, sizes),
+        gates=tuple(
+            replace(gate, known=np.pad(gate.known, (0, sizes[gate.category] + 1 - len(gate.known))))
+            for gate in location.gates
+        ),
     )
 
 

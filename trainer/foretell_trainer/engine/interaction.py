@@ -20,8 +20,8 @@ from foretell_trainer.engine.linear import huber_weights
 from foretell_trainer.engine.plan import Bend, Plan
 from foretell_trainer.engine.solver import ROUGH, TOLERANCE, Cells
 
-_MOST_STEPS = 300
-_MORE_STEPS = 40
+_MOST_STEPS = 1000
+_MORE_STEPS = 300
 
 
 @dataclass(frozen=True)

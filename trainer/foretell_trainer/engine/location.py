@@ -10,6 +10,7 @@ import numpy as np
 from foretell.errors import Cancelled
 from foretell_trainer.engine.costs import Amounts, Costs, fit_costs
 from foretell_trainer.engine.floors import Parts, fit_parts
+from foretell_trainer.engine.gated import Gate
 from foretell_trainer.engine.inputs import Flags, Floats, InputMap, Inputs, Integers
 from foretell_trainer.engine.interaction import Interaction, fit_interaction
 from foretell_trainer.engine.learners import grow, held_out_errors
@@ -28,7 +29,7 @@ _LEAST_DRAWN = 0.1
 _OUTLIER = 12.0
 """Trees learn from residuals as if none were beyond this many times the median one."""
 
-_FEWEST_ROWS = 20
+FEWEST_TREE_ROWS = 20
 """With fewer rows the base stands alone: trees would learn the noise, or refuse to grow."""
 
 
@@ -45,6 +46,8 @@ class Location:
     costs: Costs | None = None
     """What work costs, beside which base and interaction say the rest."""
     trees: Trees | None = None
+    gates: tuple[Gate, ...] = ()
+    """The ids whose unknown values have trees of their own."""
 
     def untreed(self, inputs: Inputs) -> Floats:
         """Return what base and interaction say of each row, [n]."""
@@ -53,12 +56,13 @@ class Location:
     def features(self, inputs: Inputs) -> Singles:
         """Return what the trees see, float32: numbers, location so far, interaction, effects.
 
-        [n, F + 1 + C], and one column more where there is an interaction.
+        Gates come last; [n, F + 1 + C + gates], and one more where there is an interaction.
         """
         found, own = self._so_far(inputs)
         columns = [found] if own is None else [found, own]
         parts = [self.inputs.for_trees(inputs), *(c[:, None] for c in columns)]
-        return np.hstack([*parts, self.base.effects_of(inputs.codes)]).astype(np.float32)
+        gates = (gate.features(inputs)[:, None] for gate in self.gates)
+        return np.hstack([*parts, self.base.effects_of(inputs.codes), *gates]).astype(np.float32)
 
     def predict(self, inputs: Inputs) -> Floats:
         """Return the location of each row, [n]."""
@@ -131,10 +135,9 @@ class Recipe:
             found = Location(self.inputs, base, parts=self.parts, floor=floor, costs=costs)
         if self.plan is None:
             return found
-        bend = found.bend(inputs)
-        return replace(
-            found, interaction=fit_interaction(self.plan, inputs, target, bend, should_stop)
-        )
+        own = fit_interaction(self.plan, inputs, target, found.bend(inputs), should_stop)
+        gates = [Gate.of(c, self.layout.sizes[c], inputs.codes[:, c]) for c in self.maskable]
+        return replace(found, interaction=own, gates=tuple(gates))
 
     def within(self, standard: Floats) -> Recipe:
         """Return the same for fits to rows whose numbers [n, F] are all that is known."""
@@ -165,6 +168,10 @@ class TreeRows:
     def unmasked(self) -> TreeRows:
         """Those with all of their ids."""
         return self.take(~self.masked)
+
+    def seeing(self, count: int) -> TreeRows:
+        """Return the rows with the first features alone."""
+        return replace(self, features=self.features[:, :count])
 
     def take(self, use: Flags | Integers) -> TreeRows:
         """Return some of them."""
@@ -202,10 +209,14 @@ def with_trees(
     bare: Location, rows: TreeRows, settings: TreeSettings, should_stop: Callable[[], bool]
 ) -> Location:
     """Grow the trees of a location for a given number of rounds. Raises Cancelled."""
-    if settings.rounds == 0 or len(rows.row) < _FEWEST_ROWS:
+    if settings.rounds == 0 or len(rows.row) < FEWEST_TREE_ROWS:
         return bare
-    trees = grow(rows.features, rows.residual, settings, should_stop=should_stop)
-    return replace(bare, trees=trees)
+    return replace(bare, trees=grown(rows, settings, should_stop))
+
+
+def grown(rows: TreeRows, settings: TreeSettings, should_stop: Callable[[], bool]) -> Trees:
+    """Grow trees for a given number of rounds. Raises Cancelled."""
+    return grow(rows.features, rows.residual, settings, should_stop=should_stop)
 
 
 def choose_rounds(
@@ -226,7 +237,7 @@ def choose_rounds(
     curves = []
     for fold in range(3 if few else 1):
         kept, held = folds != fold, np.flatnonzero(folds == fold)
-        if kept.sum() < _FEWEST_ROWS or len(held) < 5:
+        if kept.sum() < FEWEST_TREE_ROWS or len(held) < 5:
             return replace(settings, rounds=0)
         if stacked is not None:
             rows, others = stacked.of(kept), stacked.of(~kept).unmasked

@@ -19,18 +19,21 @@ from numpy.typing import NDArray
 from foretell_trainer.engine.calibration import LEVELS, centred
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, random_folds
+from foretell_trainer.engine.gated import Gated
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.lacking import lacking
 from foretell_trainer.engine.linear import fit_linear
 from foretell_trainer.engine.links import Derived
 from foretell_trainer.engine.location import (
     FEW_ROWS,
+    FEWEST_TREE_ROWS,
     Location,
     Recipe,
     TreeRows,
     alike_in_size,
     choose_rounds,
     described,
+    grown,
     joined,
     known_codes,
     with_trees,
@@ -51,8 +54,9 @@ _FEWEST_STEPS = 3
 _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
-_MOST_LEARNING = 0.5
-_TREE_ROWS = 30_000
+_MOST_LEARNING = 0.35
+_MEDIAN = "regression_l1"
+_TREE_ROWS = 60_000
 _FEW_ROUNDS = 200
 """Where interactions say most, trees have little left to say."""
 _SLOWLY = 1600
@@ -167,13 +171,20 @@ class MetricFit:
             unit=self.unit,
             location=location,
             scale=scale,
-            tables=centred(widths.tables) if self.rules else widths.tables,
+            tables=centred(widths.tables) if self._says_medians(trees) else widths.tables,
             rounds=trees.rounds,
             rows=len(self.rows),
             out_of_fold=pooled,
             standardised=widths.standardised,
             kinds=tuple(self.kinds),
         )
+
+    def _says_medians(self, trees: TreeSettings) -> bool:
+        """Return whether the location is the median already, or has to be, to obey the schema.
+
+        What few folds say of the middle of errors is less than what the trees have learnt of it.
+        """
+        return bool(self.rules) or (trees.rounds > 0 and trees.objective == _MEDIAN)
 
     def location(self) -> Location:
         """Fit the location alone."""
@@ -226,7 +237,7 @@ class MetricFit:
             self._recipe,
             self.inputs,
             self.target,
-            self._stacked,
+            None if self._stacked is None else self._stacked[0].seeing(self._ungated),
             settings,
             folds,
             self.should_stop,
@@ -238,6 +249,7 @@ class MetricFit:
         others = (self.plan is not None) + len(self.training.sizes)
         most = self.settings.most_rounds
         slowly = few and self.plan is not None and n >= _SLOWLY
+        monotone = constraints(self.rules, width, others)
         if self.plan is not None or few:
             most = min(most, 2 * _FEW_ROUNDS if slowly else _FEW_ROUNDS)
         default = TreeSettings(
@@ -245,13 +257,16 @@ class MetricFit:
             learner=self.family.learner or "lightgbm",
             leaves=_leaves(n, planned=self.plan is not None),
             learning_rate=_rate(few=few and not slowly, planned=self.plan is not None),
-            smallest_leaf=3 if few else 5,
+            smallest_leaf=10 if self.plan is not None else 3 if few else 5,
             leaf_penalty=0.0 if few else 1.0,
             column_share=0.8 if width < 40 else 0.4,
             seed=self.settings.seed,
             # Threads cost more than they bring where a round takes less than a millisecond.
             threads=1 if n * width < _LARGE else self.settings.threads,
-            monotone=constraints(self.rules, width, others),
+            monotone=monotone,
+            # The location is to be the median. Alone, trees would leave what is rare and large to
+            # nobody; and what may only rise is a matter of means, for medians of leaves cross.
+            objective=_MEDIAN if self.plan is not None and not any(monotone) else "regression",
         )
         whole = ("leaves", "smallest_leaf")
         found = self.settings.tuned.items()
@@ -295,30 +310,37 @@ class MetricFit:
         )
 
     @cached_property
-    def _stacked(self) -> TreeRows | None:
-        """The trees' rows out of fold, of several kinds of folds; None without interactions.
+    def _stacked(self) -> tuple[TreeRows, ...] | None:
+        """The trees' rows out of fold, by what is known of a row; None without interactions.
 
-        Interactions know the rows that they were fitted to too well to tell the trees what they
-        leave. A base alone does not.
+        First those of rows whose ids are known; then, for each id with a gate, these and those of
+        rows without it. Interactions know the rows that they were fitted to too well to tell the
+        trees what they leave. A base alone does not.
         """
         if self.plan is None:
             return None
         # Of few ids, the residual of one that was left out says nothing of the next new one.
-        many = (-1, *self.training.maskable)
-        kinds = [not kind.few and kind.member in many for kind in self.kinds]
+        found = []
+        for gate in (None, *self._bare.gates):
+            members = (-1,) if gate is None else (-1, gate.category)
+            found.append(self._rows_of(members))
+        return tuple(found)
+
+    def _rows_of(self, members: Sequence[int]) -> TreeRows:
+        """Return what is left of rows of the folds that leave out these, or pairs, or rows."""
         parts: dict[int, list[TreeRows]] = {}
         for left in self._left_out:
-            if kinds[left.kind]:
+            kind = self.kinds[left.kind]
+            if not kind.few and kind.member in members:
                 parts.setdefault(left.kind, []).append(left.rows)
         of_kinds = [joined(found) for found in parts.values()]
+        rng = np.random.default_rng(self.settings.seed)
         if len(self.rows) >= FEW_ROWS:
             cold = [self.kinds[kind].member >= 0 for kind in parts]
-            rng = np.random.default_rng(self.settings.seed)
             of_kinds = alike_in_size(of_kinds, cold, rng)
         rows = joined(of_kinds)
         if len(rows.row) <= _TREE_ROWS:
             return rows
-        rng = np.random.default_rng(self.settings.seed)
         return rows.take(np.sort(rng.permutation(len(rows.row))[:_TREE_ROWS]))
 
     def _with_trees(self, bare: Location, kept: Flags, settings: TreeSettings) -> Location:
@@ -328,14 +350,34 @@ class MetricFit:
         if self._stacked is not None:
             key = kept.tobytes()
             if key not in self._grown:
-                rows = self._stacked.of(kept)
-                less = rows.residual + self._told_by_others(bare, kept)[rows.row]
-                rows = replace(rows, residual=less)
-                self._grown[key] = with_trees(bare, rows, settings, self.should_stop).trees
+                self._grown[key] = self._gated(bare, self._stacked, kept, settings)
             return replace(bare, trees=self._grown[key])
         inputs = self.inputs.take(kept)
         rows = described(bare, self._recipe, inputs, self.target[kept], np.arange(len(inputs)))
         return with_trees(bare, rows, settings, self.should_stop)
+
+    def _gated(
+        self, bare: Location, stacked: Sequence[TreeRows], kept: Flags, settings: TreeSettings
+    ) -> Trees | None:
+        told, gates = self._told_by_others(bare, kept), len(bare.gates)
+        parts = [rows.of(kept) for rows in stacked]
+        parts = [replace(rows, residual=rows.residual + told[rows.row]) for rows in parts]
+        if len(parts[0].row) < FEWEST_TREE_ROWS:
+            return None
+        if not gates:
+            return grown(parts[0], settings, self.should_stop)
+        first = self._ungated
+
+        def grow(which: int) -> Trees:
+            return grown(parts[which].seeing(first), settings, self.should_stop)
+
+        return Gated(first, gates, grow)
+
+    @property
+    def _ungated(self) -> int:
+        """How many features come before the gates."""
+        width = len(self.training.input_map.mean)
+        return width + 1 + (self.plan is not None) + len(self.training.sizes)
 
     def _told_by_others(self, bare: Location, kept: Flags) -> Floats:
         """Return what rows that are not kept have changed in what is said of each row, [n].

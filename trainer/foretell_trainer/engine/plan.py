@@ -39,16 +39,16 @@ SAME_NUMBER = 5e-5
 """Standardised flags that differ by less are the same."""
 
 # Shares of the variance. What is known of the covariance before any data, for subjects ...
-_ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.3, 0.6, 0.2, 1.0
+_ALL, _OWN, _SHARED, _LINEAR, _SMOOTH = 1.0, 0.1, 0.6, 0.2, 1.0
 _KIN, _KIN_REACH = 1.0, 0.3
 """Of subjects near each other in their numbers: to exp(-mean square / reach)."""
 # ... and for settings: alike by any category, by numbers, and by all of them together.
-_EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 1.0
+_EVERY, _ANY, _NEAR, _TOGETHER = 0.1, 0.5, 0.3, 0.3
 _REACH = 2.0
 _FLOOR = 0.3
 """What is left of the likeness of two settings for each category in which they differ."""
 
-_LEARNT = 0.6
+_LEARNT = 0.5
 """How much of the likeness is as residuals show it, where they do; the rest is as assumed."""
 
 Bend = Callable[[Floats], tuple[Floats, Floats]]

@@ -18,7 +18,7 @@ _NOISE = 0.02
 """The share of the residual's variance that no interaction explains."""
 
 _FEW_SUBJECTS = 600
-TOLERANCE, ROUGH = 5e-3, 0.1
+TOLERANCE, ROUGH = 2e-3, 0.1
 """How much of the target a solution may leave, as a share; where it answers, and in a trial."""
 
 _MOST_IN_BLOCK = 128

@@ -21,6 +21,7 @@ from foretell.errors import BundleRejected
 from foretell_trainer.engine.continued import KeptTrees, kept
 from foretell_trainer.engine.costs import Amounts, Costs
 from foretell_trainer.engine.floors import Parts
+from foretell_trainer.engine.gated import Gate
 from foretell_trainer.engine.inputs import Floats, InputMap
 from foretell_trainer.engine.interaction import Interaction
 from foretell_trainer.engine.likeness import Term
@@ -102,6 +103,7 @@ _CLASSES: dict[str, type] = {
         Amounts,
         Costs,
         FitState,
+        Gate,
         Growth,
         Interaction,
         InputMap,

@@ -121,7 +121,7 @@ class Forest:
         """Add the forest to a graph; float [n, targets]."""
         for target in np.setdiff1d(np.arange(len(self._base)), self._leaves["target_ids"]):
             # ONNX Runtime forgets what a target without a leaf begins with.
-            self._add(_NOTHING, int(target), np.zeros(1, np.int64))
+            self._add(NO_TREE, int(target), np.zeros(1, np.int64))
             self._trees += 1
         return graph.add(
             "TreeEnsembleRegressor",
@@ -168,7 +168,8 @@ _NODE_FIELDS = (
 _LEAF_FIELDS = ("target_treeids", "target_nodeids", "target_ids", "target_weights")
 
 _ZERO = np.zeros(1, np.int64)
-_NOTHING = Tree(_ZERO + LEAF, np.zeros(1, np.float32), _ZERO, _ZERO, np.zeros(1))
+NO_TREE = Tree(_ZERO + LEAF, np.zeros(1, np.float32), _ZERO, _ZERO, np.zeros(1))
+"""One leaf that says 0."""
 
 
 def rounded_down(thresholds: NDArray[np.float64] | float) -> Singles:

@@ -21,6 +21,7 @@ from foretell_trainer.engine.continued import continued
 from foretell_trainer.engine.families import Family, family_of
 from foretell_trainer.engine.fitting import Fitted, what_was_seen
 from foretell_trainer.engine.folds import FoldKind, random_folds
+from foretell_trainer.engine.gated import Gate
 from foretell_trainer.engine.grown import packed, widened
 from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.learners import grow, held_out_errors
@@ -120,7 +121,7 @@ class _MetricUpdate:
         values = training.metrics[self.rows, state.metric]
         log = training.schema.metrics[state.metric].scale == "log"
         self.target = np.log(values) if log else values / state.unit
-        self.location = widened(state.location, training)
+        self.location = self._gated(widened(state.location, training))
         self.rules = rules_of(training.schema, training.input_map, state.metric, derived)
         codes = self.inputs.codes
         old = codes[~self.new]
@@ -131,6 +132,12 @@ class _MetricUpdate:
         rng = np.random.default_rng(settings.seed)
         self.fold = np.full(len(self.rows), -1, dtype=np.int64)
         self.fold[self.new] = random_folds(int(self.new.sum()), _FOLDS, rng)
+
+    def _gated(self, location: Location) -> Location:
+        """Return the location with the values of all rows, old and new, as known."""
+        codes, sizes = self.inputs.codes, self.training.sizes
+        own = [gate.category for gate in location.gates]
+        return replace(location, gates=tuple(Gate.of(c, sizes[c], codes[:, c]) for c in own))
 
     def fit(self) -> FittedMetric:
         """Go on with the location, and move the tables by what is left of rows left out."""
@@ -217,6 +224,7 @@ class _MetricUpdate:
     def _settings(self) -> TreeSettings:
         n = int(self.learned_from.sum())
         others = (self.location.interaction is not None) + len(self.training.sizes)
+        others += len(self.location.gates)
         return TreeSettings(
             rounds=_MOST_ROUNDS,
             learner=self.family.learner or "lightgbm",

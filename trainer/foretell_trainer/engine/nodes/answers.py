@@ -161,10 +161,13 @@ class AnswerNodes:
             if categories:
                 first = start("effects") + i * categories
                 own += range(first, first + categories)
+            seen = self._fitted.seen_by[m.metric]
+            own += [
+                start("counts") + self._counts.known(seen, g.category) for g in m.location.gates
+            ]
             if m.location.trees is not None:
                 forest.add(m.location.trees, i, own)
             if m.scale.trees is not None:
-                seen = self._fitted.seen_by[m.metric]
                 counts = (start("counts") + self._counts.logs(seen)).tolist()
                 forest.add(m.scale.trees, count + i, [*own, *counts, start("distance") + seen])
         return forest

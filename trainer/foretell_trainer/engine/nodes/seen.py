@@ -47,8 +47,9 @@ class Counts:
             self.shares = look_ups.add(1, dict(zip(ids, shares, strict=True)))
 
     def looked_up(self, graph: GraphBuilder, places: Sequence[str]) -> list[str]:
-        """Add rows, their logs, digits of the case and spreads; a float [n, G · (3 · S + M)].
+        """Add rows, their logs, digits of the case, whether there are any, and spreads.
 
+        A float [n, G · (4 · S + M)].
         Those of a group stand side by side. Nothing where there are no groups.
         """
         if not self._counts[0].names:
@@ -58,7 +59,7 @@ class Counts:
         for g, digit in enumerate(digits):
             rows = np.column_stack([own.counts[g] for own in self._counts])
             spreads = [spread.of_group(self._counts[0], g)[:, None] for spread in self._spreads]
-            columns = [rows, np.log(rows + 1.0), digit, *spreads]
+            columns = [rows, np.log(rows + 1.0), digit, rows > 0, *spreads]
             tables.append(np.hstack(columns).astype(np.float32))
         found = graph.rows_of(np.concatenate(tables), places[self._rows])
         return [graph.add("Reshape", found, graph.constant(np.array([-1, self.width], np.int64)))]
@@ -71,7 +72,7 @@ class Counts:
     @property
     def _each(self) -> int:
         """How many numbers are looked up of each group."""
-        return 3 * len(self._counts) + len(self._spreads)
+        return 4 * len(self._counts) + len(self._spreads)
 
     def _columns(self, kind: int) -> Integers:
         groups = np.arange(len(self._counts[0].names))
@@ -80,6 +81,10 @@ class Counts:
     def logs(self, which: int) -> Integers:
         """Return where the logs of one of the sets stand in what was looked up, [G]."""
         return self._columns(1) + which
+
+    def known(self, which: int, category: int) -> int:
+        """Return where it stands whether an id has rows in one of the sets."""
+        return int(self._columns(3)[self._counts[0].members.index((category,))]) + which
 
     def spreads(self) -> Floats:
         """Return the weights that make the logs of spreads of what was looked up, [width, M]."""
