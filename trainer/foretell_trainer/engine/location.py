@@ -48,6 +48,8 @@ class Location:
     trees: Trees | None = None
     gates: tuple[Gate, ...] = ()
     """The ids whose unknown values have trees of their own."""
+    marks: LinearModel | None = None
+    """Whose effects tell trees which value they see; the base's own where there is none."""
 
     def untreed(self, inputs: Inputs) -> Floats:
         """Return what base and interaction say of each row, [n]."""
@@ -62,7 +64,8 @@ class Location:
         columns = [found] if own is None else [found, own]
         parts = [self.inputs.for_trees(inputs), *(c[:, None] for c in columns)]
         gates = (gate.features(inputs)[:, None] for gate in self.gates)
-        return np.hstack([*parts, self.base.effects_of(inputs.codes), *gates]).astype(np.float32)
+        effects = (self.marks or self.base).effects_of(inputs.codes)
+        return np.hstack([*parts, effects, *gates]).astype(np.float32)
 
     def predict(self, inputs: Inputs) -> Floats:
         """Return the location of each row, [n]."""

@@ -54,7 +54,8 @@ _FEWEST_STEPS = 3
 _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
-_MOST_LEARNING = 0.35
+_MOST_LEARNING, _MOST_OF_IDS = 0.5, 0.35
+"""A new id may resemble none, however many there are."""
 _MEDIAN = "regression_l1"
 _TREE_ROWS = 60_000
 _FEW_ROUNDS = 200
@@ -147,7 +148,7 @@ class MetricFit:
             pooled=pooled,
             inputs=self.inputs,
             kinds=self.kinds,
-            gains=self._gains(),
+            gains=self._gains(trees),
             counts=count_groups(self.training.schema, self.training.sizes, self.inputs.codes),
             pair=self.training.pair,
             seed=self.settings.seed,
@@ -288,6 +289,9 @@ class MetricFit:
     def _leave_out(self, kind: int, out: Flags, recipe: Recipe, inputs: Inputs) -> _LeftOut:
         kept = inputs.take(~out)
         bare = recipe.bare(kept, self.target[~out], self.should_stop)
+        if self.plan is not None:
+            # Trees know a value by its effect, and each fold has it a little elsewhere.
+            bare = replace(bare, marks=self._bare.base)
         codes = known_codes(inputs.codes[out], kept.codes)
         left = inputs.take(out).with_codes(codes)
         counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
@@ -424,7 +428,7 @@ class MetricFit:
         names = ("row", "kind", "location", "residual", "features", "table")
         return OutOfFold(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
-    def _gains(self) -> list[float]:
+    def _gains(self, trees: TreeSettings) -> list[float]:
         """Return, per kind of fold, how large errors are once nothing is left out, as a share.
 
         The models of a fold have seen less than the one that answers. How much that matters is
@@ -438,11 +442,11 @@ class MetricFit:
             many = steady or (len(self.rows) >= FEW_ROWS and not kind.few)
             if kind.member >= 0:
                 many = many and self.training.sizes[kind.member] >= _MANY_VALUES
-            power = self._learning(number) if many else 0.0
+            power = self._learning(number, trees) if many else 0.0
             gains.append((1.0 - 1.0 / kind.count) ** power)
         return gains
 
-    def _learning(self, kind: int) -> float:
+    def _learning(self, kind: int, trees: TreeSettings) -> float:
         """Return the power of the number of rows by which the errors of a kind of fold fall."""
         left = next(left for left in self._left_out if left.kind == kind)
         rng = np.random.default_rng(self.settings.seed + 2)
@@ -454,11 +458,15 @@ class MetricFit:
             keys = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
         half = ~left.out & (rng.random(int(keys.max()) + 1) < 0.5)[keys]
         bare = self._recipe.bare(self.inputs.take(half), self.target[half], self.should_stop)
+        if self.plan is not None:
+            bare = replace(bare, marks=self._bare.base)
         codes = known_codes(left.inputs.codes, self.inputs.codes[half])
-        less = np.abs(self.target[left.out] - bare.untreed(left.inputs.with_codes(codes)))
-        more = np.abs(left.rows.residual)
+        location = self._with_trees(bare, half, trees)
+        less = np.abs(self.target[left.out] - location.predict(left.inputs.with_codes(codes)))
+        more = np.abs(self._residual(left, trees))
         ratio = np.quantile(less, _LARGE_ERRORS) / max(np.quantile(more, _LARGE_ERRORS), 1e-9)
-        return float(np.clip(np.log2(max(ratio, 1.0)), 0.0, _MOST_LEARNING))
+        most = _MOST_LEARNING if self.kinds[kind].member < 0 else _MOST_OF_IDS
+        return float(np.clip(np.log2(max(ratio, 1.0)), 0.0, most))
 
     def _drift(self, location: Location) -> Floats:
         """Return what a number's trend would change, were it not held to its range, [F]."""
