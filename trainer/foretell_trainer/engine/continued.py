@@ -48,6 +48,17 @@ class KeptTrees:
             )
 
 
+NO_TREES = KeptTrees(
+    np.zeros(1, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.float32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros(0),
+)
+"""An ensemble that says 0."""
+
+
 @dataclass(frozen=True)
 class ContinuedTrees:
     """An ensemble, and the trees that were added to it later."""

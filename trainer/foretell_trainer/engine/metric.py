@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell_trainer.engine.calibration import LEVELS, centred
+from foretell_trainer.engine.continued import NO_TREES
 from foretell_trainer.engine.families import family_of
 from foretell_trainer.engine.folds import FoldKind, random_folds
 from foretell_trainer.engine.gated import Gated
@@ -36,6 +37,7 @@ from foretell_trainer.engine.location import (
     grown,
     joined,
     known_codes,
+    trees_help_without,
     with_trees,
 )
 from foretell_trainer.engine.monotone import constraints, rules_of
@@ -373,9 +375,36 @@ class MetricFit:
         first = self._ungated
 
         def grow(which: int) -> Trees:
-            return grown(parts[which].seeing(first), settings, self.should_stop)
+            rounds = settings.rounds if which == 0 else self._cold_rounds[which - 1]
+            if rounds == 0:
+                return NO_TREES
+            own = replace(settings, rounds=rounds)
+            return grown(parts[which].seeing(first), own, self.should_stop)
 
         return Gated(first, gates, grow)
+
+    @cached_property
+    def _cold_rounds(self) -> list[int]:
+        """The rounds of each gate's own trees: as many as all have, or none where none helps.
+
+        All rows of a value are off by what nobody could know of it, and trees take that for
+        something they know where values are few.
+        """
+        stacked = self._stacked
+        if stacked is None:
+            return []
+        # Values that were left out together are off together: none of them is judged by another.
+        together = {k.member: k.fold for k in self.kinds if k.member >= 0 and not k.few}
+        trees = self._trees
+        return [
+            trees.rounds
+            if gate.category in together
+            and trees_help_without(
+                rows.seeing(self._ungated), trees, together[gate.category], self.should_stop
+            )
+            else 0
+            for gate, rows in zip(self._bare.gates, stacked[1:], strict=True)
+        ]
 
     @property
     def _ungated(self) -> int:
