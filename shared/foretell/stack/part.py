@@ -72,7 +72,7 @@ class Part:
         """
         if self._ready is None:
             raise Unavailable(self.name, "it is not started")
-        readable, _, _ = select.select([self._ready], [], [], within_s)
+        readable = _said_something(self._ready, within_s)
         said = os.read(self._ready, 100).decode() if readable else ""
         self._close_pipe()
         if said:
@@ -86,7 +86,7 @@ class Part:
 
     def became_ready(self) -> bool:
         """Return whether a process that `wait_ready` did not wait for is ready; once."""
-        if self._ready is None or not select.select([self._ready], [], [], 0)[0]:
+        if self._ready is None or not _said_something(self._ready, 0.0):
             return False
         said = os.read(self._ready, 100)
         self._close_pipe()
@@ -138,3 +138,10 @@ class Part:
         if self._ready is not None:
             os.close(self._ready)
             self._ready = None
+
+
+def _said_something(pipe: int, within_s: float) -> bool:
+    """Wait for something to read, or the end; `select` takes no descriptor above 1023."""
+    look = select.poll()
+    look.register(pipe, select.POLLIN)
+    return bool(look.poll(1000.0 * within_s))

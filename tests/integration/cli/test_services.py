@@ -70,10 +70,12 @@ class RudeServer(socketserver.TCPServer):
 def in_place_of_the_broker(up: subprocess.Popen[str], broker: int, state: Path) -> Iterator[None]:
     """Kill the broker of an `up`, and be on its port before it can be started again."""
     port = json.loads((state / "broker" / "broker.json").read_text())["port"]
-    gone = os.pidfd_open(broker)
+    gone, look = os.pidfd_open(broker), select.poll()
+    # Not `select`, which takes no descriptor above 1023: a whole run of tests may have as many.
+    look.register(gone, select.POLLIN)
     up.send_signal(signal.SIGSTOP)
     os.kill(broker, signal.SIGKILL)
-    select.select([gone], [], [], PATIENCE_S)
+    assert look.poll(1000 * PATIENCE_S)
     os.close(gone)
     with RudeServer(("127.0.0.1", port), socketserver.BaseRequestHandler) as rude:
         serving = threading.Thread(target=rude.serve_forever)
