@@ -22,6 +22,8 @@ MOST_ROWS = 64
 """More than this in one run would keep the event loop from everybody else."""
 LONGEST_WAIT_S = 0.01
 """How long the first of a batch waits at most, while calls go on coming in and answers out."""
+LONGEST_WAIT_RUNS = 25
+"""The same in runs of one row: where these are short there is less to be saved by waiting."""
 LONGEST_IDLE_S = 75e-6
 """How long a batch holds up a loop that has nothing else to do; less where a run takes less."""
 ENOUGH_IDLE_S = 20e-6
@@ -46,6 +48,7 @@ class RowBatcher:
     """Collects rows and runs them. One per process, used on the event loop."""
 
     __slots__ = (
+        "_alone_s",
         "_began",
         "_doubt",
         "_has_run",
@@ -80,6 +83,7 @@ class RowBatcher:
         self._doubt = self._skip = LARGEST_DOUBT
         # What a run of one row takes: idling for as long as that at most doubles its latency.
         self._run_s = LONGEST_IDLE_S
+        self._alone_s = LONGEST_IDLE_S
         # What a pass of the loop takes in which nothing happens.
         self._pass_s = LONGEST_IDLE_S
 
@@ -178,7 +182,8 @@ class RowBatcher:
             self._idle_s += took
         enough = self._count() >= self._usual and self._until_probe and not self._doubt
         idle_s = ENOUGH_IDLE_S if enough else self._run_s
-        return self._idle_s < idle_s and now - self._began < LONGEST_WAIT_S
+        longest_s = min(LONGEST_WAIT_S, LONGEST_WAIT_RUNS * self._alone_s)
+        return self._idle_s < idle_s and now - self._began < longest_s
 
     def _learn(self, rows: int) -> None:
         """Learn from a batch of so many rows whether, and for how many, to wait."""
@@ -209,8 +214,9 @@ class RowBatcher:
             self._ran_alone(began)
 
     def _ran_alone(self, began: float) -> None:
-        took = min(time.perf_counter() - began, LONGEST_IDLE_S)
-        self._run_s += (took - self._run_s) / 16
+        took = time.perf_counter() - began
+        self._alone_s += (took - self._alone_s) / 16
+        self._run_s = min(self._alone_s, LONGEST_IDLE_S)
 
 
 def _run(waiting: Sequence[_Waiting]) -> None:
