@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from foretell.schema import Feature, Metric, Schema
 from foretell_trainer.engine.inputs import Inputs
 from foretell_trainer.engine.linear import Layout, fit_linear
-from foretell_trainer.engine.location import TreeRows, alike_in_size, joined
 from foretell_trainer.engine.plan import Plan, plan_interaction
+from foretell_trainer.engine.tree_rows import TreeRows, alike_in_size, joined
 
 MODELS, HARDWARE = 40, 20
 

@@ -17,8 +17,8 @@ from foretell_trainer.engine.training_set import TrainingSet
 def widened(location: Location, training: TrainingSet) -> Location:
     """Return a location that takes the codes and the map of the inputs of a training set.
 
-    Values that it does not know, all after those that it does, have no effect: it answers for
-    them as for unknown ones.
+    Values that it does not know, all after those that it does, have no effect: base and
+    interaction answer for them as for unknown ones. Its gates are left as they are.
     """
     sizes = training.sizes
     parts, floor = location.parts, location.floor
@@ -37,10 +37,6 @@ def widened(location: Location, training: TrainingSet) -> Location:
         parts=parts,
         floor=None if floor is None else _base(floor, sizes),
         costs=None if location.costs is None else _costs(location.costs, sizes),
-        gates=tuple(
-            replace(gate, known=np.pad(gate.known, (0, sizes[gate.category] + 1 - len(gate.known))))
-            for gate in location.gates
-        ),
     )
 
 

@@ -49,8 +49,8 @@ class Counts:
     def looked_up(self, graph: GraphBuilder, places: Sequence[str]) -> list[str]:
         """Add rows, their logs, digits of the case, whether there are any, and spreads.
 
-        A float [n, G · (4 · S + M)].
-        Those of a group stand side by side. Nothing where there are no groups.
+        They are float [n, G · (4 · S + M)], those of a group side by side; nothing where there
+        are no groups.
         """
         if not self._counts[0].names:
             return []
