@@ -33,6 +33,8 @@ class FoldKind:
     """Whether a few rows of what is left out are kept."""
     member: int = -1
     """The category whose rows are left out together; -1 for rows and pairs."""
+    partly: bool = False
+    """Whether a larger part of what is left out is kept."""
     whole: Integers | None = None
     """[n]: of a few-shot kind, the folds with the rows that are kept."""
 
@@ -84,17 +86,17 @@ def fold_kinds(
             member = members[0] if len(members) == 1 else -1
             kinds.append(FoldKind(name, whole, count, member=member))
             if member >= 0:
-                partly = [("few", few_shot_folds(keys, whole, rng))]
+                some = [("few", few_shot_folds(keys, whole, rng))]
                 rows = np.unique(keys, return_counts=True)[1]
                 meets = any(member in others for _, others in groups if len(others) > 1)
                 if meets and len(rows) <= _FEW_KEYS and np.median(rows) >= _MANY_ROWS:
-                    partly.append(("part", part_folds(keys, whole, rng)))
-                for share, found in partly:
+                    some.append(("part", part_folds(keys, whole, rng)))
+                for share, found in some:
                     folds = _with_rows(found)
                     left = int(folds.max()) + 1
                     if left >= 1:
-                        about = f"{share} of {name}"
-                        kinds.append(FoldKind(about, folds, left, True, member, whole))
+                        about, partly = f"{share} of {name}", share == "part"
+                        kinds.append(FoldKind(about, folds, left, True, member, partly, whole))
     return kinds
 
 

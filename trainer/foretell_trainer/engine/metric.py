@@ -9,7 +9,7 @@ in turn themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,13 +27,20 @@ from foretell_trainer.engine.monotone import constraints, rules_of
 from foretell_trainer.engine.plan import FEWEST_ROWS
 from foretell_trainer.engine.recipes import RecipeChoice
 from foretell_trainer.engine.scale import LARGEST, WIDENING, Scale, scale_features, widening_for
-from foretell_trainer.engine.seen import choose_anchors, count_groups
+from foretell_trainer.engine.seen import (
+    NEW_PAIR_TABLE,
+    NO_TABLE,
+    WARM_TABLE,
+    GroupCounts,
+    choose_anchors,
+    count_groups,
+)
 from foretell_trainer.engine.stacking import LeftOut, Stacking
 from foretell_trainer.engine.training_set import FitSettings, TrainingSet
 from foretell_trainer.engine.tree_rows import FEWEST_TREE_ROWS, TreeRows, described
 from foretell_trainer.engine.tree_settings import MEDIAN, choose_rounds, default_settings
 from foretell_trainer.engine.trees import TreeSettings
-from foretell_trainer.engine.widths import OutOfFold, WidthFit
+from foretell_trainer.engine.widths import OutOfFold, WidthFit, Widths
 
 Tell = Callable[[str, float, dict[str, float]], None]
 """Called with the stage, the fraction done of this metric in [0, 1], and numbers so far."""
@@ -41,10 +48,10 @@ Tell = Callable[[str, float, dict[str, float]], None]
 _LARGE_ERRORS = 0.8
 """The quantile of errors that says how they fall with more rows."""
 
-_MOST_LEARNING, _MOST_OF_IDS = 0.5, 0.35
+_MOST_LEARNING, _MOST_OF_IDS = 0.7, 0.35
 """A new id may resemble none, however many there are."""
-_MANY_VALUES = 40
-"""Of an id; of fewer values half would be another world."""
+_MANY_VALUES, _MANY_PAIRS = 40, 200
+"""Of fewer values of an id, or pairs of few rows, half say little of the rest."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class MetricFit:
             inputs=self.inputs,
             kinds=self.kinds,
             gains=self._gains(trees),
-            counts=count_groups(self.training.schema, self.training.sizes, self.inputs.codes),
+            counts=self._counts,
             pair=self.training.pair,
             seed=self.settings.seed,
             should_stop=self.should_stop,
@@ -124,10 +131,7 @@ class MetricFit:
             ),
             most=LARGEST if self.log else float("inf"),
             left_out=lacking(
-                location,
-                self.inputs,
-                np.abs(pooled.residual[pooled.kind == 0]),
-                self.settings.seed,
+                location, self.inputs, self._reach(pooled, widths), self.settings.seed
             ),
         )
         return FittedMetric(
@@ -142,6 +146,15 @@ class MetricFit:
             standardised=widths.standardised,
             kinds=tuple(self.kinds),
         )
+
+    def _reach(self, pooled: OutOfFold, widths: Widths) -> Floats:
+        """Return how far 90 % intervals of rows of known ids go to either side, [r]."""
+        alone = pooled.kind == 0
+        own = self.inputs.take(pooled.row[alone])
+        lower, upper = (
+            float(np.interp(q, LEVELS, widths.tables[WARM_TABLE])) for q in (0.05, 0.95)
+        )
+        return 0.5 * (upper - lower) * widths.scale.predict(pooled.features[alone], own)
 
     def _says_medians(self, trees: TreeSettings) -> bool:
         """Return whether the location is the median already, or has to be, to obey the schema.
@@ -169,6 +182,10 @@ class MetricFit:
         trees = self._trees
         self.progress("fitting", 0.5, {"rounds": trees.rounds})
         return self._with_trees(self._bare, np.ones(len(self.rows), bool), trees), trees
+
+    @cached_property
+    def _counts(self) -> GroupCounts:
+        return count_groups(self.training.schema, self.training.sizes, self.inputs.codes)
 
     @cached_property
     def _bare(self) -> Location:
@@ -236,10 +253,10 @@ class MetricFit:
             bare = replace(bare, marks=self._bare.base)
         codes = known_codes(inputs.codes[out], kept.codes)
         left = inputs.take(out).with_codes(codes)
-        counts = count_groups(self.training.schema, self.training.sizes, kept.codes)
+        behind = count_groups(self.training.schema, self.training.sizes, kept.codes).rows(codes)
         # As many as the whole would have: or the counts of large groups would tell the kind of
         # fold, and the scale would take every row that is asked later for a warm one.
-        seen = counts.rows(codes) * (len(out) / len(kept))
+        seen = behind * (len(out) / len(kept))
         distance = choose_anchors(kept.standard, self.settings.seed).distance(left.standard)
         rows = np.flatnonzero(out)
         features = bare.features(left)
@@ -252,7 +269,7 @@ class MetricFit:
             bare=bare,
             rows=TreeRows(rows, less, features, residual),
             features=scale_features(features, seen, distance),
-            table=counts.table(seen),
+            table=self._counts.table(behind),
         )
 
     def _with_trees(self, bare: Location, kept: Flags, settings: TreeSettings) -> Location:
@@ -293,10 +310,22 @@ class MetricFit:
                     residual=residual,
                     features=left.features,
                     table=left.table,
+                    calibrates=self._calibrated_by(left),
                 )
             )
-        names = ("row", "kind", "location", "residual", "features", "table")
+        names = [field.name for field in fields(OutOfFold)]
         return OutOfFold(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+    def _calibrated_by(self, left: LeftOut) -> Integers:
+        """Return the table that each residual of a fold goes into, `NO_TABLE` for none.
+
+        The scale has to guess how unlike others an id is of which a part was kept, and is off by
+        more than for ids that it knows. It learns from that; but of requests for known ids, which
+        go by the same tables, such rehearsals would be too large a share.
+        """
+        if not self.kinds[left.kind].partly:
+            return left.table
+        return np.where(left.table <= NEW_PAIR_TABLE, NO_TABLE, left.table)
 
     def _gains(self, trees: TreeSettings) -> list[float]:
         """Return, per kind of fold, how large errors are once nothing is left out, as a share.
@@ -304,28 +333,26 @@ class MetricFit:
         The models of a fold have seen less than the one that answers. How much that matters is
         measured by leaving out half of the rest as well: errors fall as a power of the rows.
         """
-        gains = []
+        powers = []
         for number, kind in enumerate(self.kinds):
-            # Half of few pairs or ids say little of the rest; and half of the rows make fewer
-            # steps down a gradient. With a few rows of an id it is known by these.
-            steady = number == 0 and self._recipe.layout.solver == "ridge"
-            many = steady or (len(self.rows) >= FEW_ROWS and not kind.few)
-            if kind.member >= 0:
-                many = many and self.training.sizes[kind.member] >= _MANY_VALUES
-            power = self._learning(number, trees) if many else 0.0
-            gains.append((1.0 - 1.0 / kind.count) ** power)
-        return gains
+            few, values = len(self.rows) < FEW_ROWS, self._keys(number).max() + 1
+            if number == 0:
+                # Half of the rows make fewer steps down a gradient.
+                known = self._recipe.layout.solver == "ridge"
+            elif kind.member < 0:
+                known = not few or values >= _MANY_PAIRS
+            else:
+                # With a few rows of an id it is known by these.
+                known = not few and not kind.few and values >= _MANY_VALUES
+            powers.append(self._learning(number, trees) if known else 0.0)
+        shares = [1.0 - 1.0 / kind.count for kind in self.kinds]
+        return [share**power for share, power in zip(shares, powers, strict=True)]
 
     def _learning(self, kind: int, trees: TreeSettings) -> float:
         """Return the power of the number of rows by which the errors of a kind of fold fall."""
         left = next(left for left in self._left_out if left.kind == kind)
+        keys = self._keys(kind)
         rng = np.random.default_rng(self.settings.seed + 2)
-        keys = np.arange(len(self.rows))
-        if kind > 0:
-            member = self.kinds[kind].member
-            together = list(self.training.pair) if member < 0 else [member]
-            pairs = self.inputs.codes[:, together]
-            keys = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
         half = ~left.out & (rng.random(int(keys.max()) + 1) < 0.5)[keys]
         bare = self._recipe.bare(self.inputs.take(half), self.target[half], self.should_stop)
         if self.plan is not None:
@@ -337,6 +364,14 @@ class MetricFit:
         ratio = np.quantile(less, _LARGE_ERRORS) / max(np.quantile(more, _LARGE_ERRORS), 1e-9)
         most = _MOST_LEARNING if self.kinds[kind].member < 0 else _MOST_OF_IDS
         return float(np.clip(np.log2(max(ratio, 1.0)), 0.0, most))
+
+    def _keys(self, kind: int) -> Integers:
+        """Return what a kind of fold leaves out together, as numbers from 0 on, [n]."""
+        if kind == 0:
+            return np.arange(len(self.rows))
+        member = self.kinds[kind].member
+        codes = self.inputs.codes[:, list(self.training.pair) if member < 0 else [member]]
+        return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
 
     def _widening(self, trees: TreeSettings, scale: Scale, table: Floats) -> Floats:
         """Return by how much the scale must grow beyond the data of each number, [F].

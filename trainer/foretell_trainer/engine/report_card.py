@@ -42,8 +42,8 @@ def _card(fitted: Fitted, m: FittedMetric) -> dict[str, Any]:
     known = fitted.counts.known_tables
     count = len(known)
     halves = (
-        quantile_tables(m.standardised[~half], pooled.table[~half], known),
-        quantile_tables(m.standardised[half], pooled.table[half], known),
+        quantile_tables(m.standardised[~half], pooled.calibrates[~half], known),
+        quantile_tables(m.standardised[half], pooled.calibrates[half], known),
     )
     values = np.stack([halves[0], halves[1]], axis=0).reshape(2 * count, 1, len(LEVELS))
     scale = np.abs(pooled.residual / np.where(m.standardised == 0, np.inf, m.standardised))

@@ -28,6 +28,7 @@ _HALF_SUPPORT_ROWS = 5.0
 WARM, NEW_PAIR, FEW = "warm", "new pair", "few-shot"
 WARM_TABLE, NEW_PAIR_TABLE = 0, 1
 """The numbers of the tables for ids that are all known well, together or for the first time."""
+NO_TABLE = -1
 
 FEW_SHOT_ROWS = 5
 """An id with fewer rows than this has errors of its own kind, and a table for them."""

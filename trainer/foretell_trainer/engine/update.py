@@ -10,7 +10,7 @@ the quantile tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -278,7 +278,7 @@ class _MetricUpdate:
             seen = counts.rows(left.codes)
             near = choose_anchors(self.inputs.standard[kept], self.settings.seed)
             features = scale_features(location.features(left), seen, near.distance(left.standard))
-            said = location.predict(left)
+            said, table = location.predict(left), counts.table(seen)
             parts.append(
                 OutOfFold(
                     row=out,
@@ -286,10 +286,11 @@ class _MetricUpdate:
                     location=said,
                     residual=self.target[out] - said,
                     features=features,
-                    table=counts.table(seen),
+                    table=table,
+                    calibrates=table,
                 )
             )
-        names = ("row", "kind", "location", "residual", "features", "table")
+        names = [field.name for field in fields(OutOfFold)]
         return OutOfFold(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def _tables(self, standardised: Floats, table: Integers) -> Floats:

@@ -32,6 +32,9 @@ class OutOfFold:
     features: Singles
     """What the scale sees."""
     table: Integers
+    """That a forecast of the row would go by."""
+    calibrates: Integers
+    """The table that the row's residual goes into; `NO_TABLE` for none."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,13 @@ class WidthFit:
         spread, own = fit_spread(
             self.counts,
             self.inputs.codes[pooled.row],
-            pooled.table,
+            pooled.calibrates,
             apart[pooled.row],
             standardised,
         )
         standardised = standardised * np.exp(-own)
         known = self.counts.known_tables
-        tables = quantile_tables(standardised, pooled.table, known, self._draws())
+        tables = quantile_tables(standardised, pooled.calibrates, known, self._draws())
         return Widths(replace(scale, spread=spread), tables, standardised)
 
     def _draws(self) -> dict[int, int]:
@@ -84,7 +87,7 @@ class WidthFit:
         Half of what goes wrong is a pair's own: measured on language models' speeds, where pairs
         alone would be too few draws and rows too many.
         """
-        new = self.pooled.row[self.pooled.table == NEW_PAIR_TABLE]
+        new = self.pooled.row[self.pooled.calibrates == NEW_PAIR_TABLE]
         pairs = np.unique(self.inputs.codes[new][:, list(self.pair)], axis=0)
         return {NEW_PAIR_TABLE: _DRAWS_OF_PAIR * len(pairs)} if len(pairs) else {}
 
