@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,41 @@ def test_the_work_goes_on_beyond_the_data_and_the_start_does_not(started: Starte
     median = started.median(platform, size)
     assert np.median(np.abs(median[:, 0] / truth - 1)) < 0.15
     assert np.abs(np.log(median[:, 0] / truth)).max() < 0.5
+
+
+MODELS, HOSTS = 14, 8
+CEILINGS = Schema(
+    workload="ceilings",
+    features=(
+        Feature(name="model", kind="category", required=True),
+        Feature(name="host", kind="category", required=True),
+        Feature(name="batch", kind="number", scale="log", required=True, extrapolate=True),
+    ),
+    metrics=(Metric(name="rate"),),
+    groups=(("model",), ("host",), ("model", "host")),
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_saturates_where_is_found_for_each_host(tmp_path: Path, seed: int) -> None:
+    """Hosts have ceilings of their own, that rise or fall with the batch: so they do beyond it."""
+    rng = np.random.default_rng(seed)
+    work, speed = rng.normal(0, 0.5, MODELS), rng.normal(0, 0.5, HOSTS)
+    top, roof = rng.normal(0, 0.3, MODELS), rng.normal(0, 0.5, HOSTS)
+    bend = rng.uniform(-0.5, 0.3, HOSTS)
+
+    def runs(count: int, exponents: tuple[int, int]) -> tuple[dict[str, list[Any]], Floats]:
+        model, host = rng.integers(0, MODELS, count), rng.integers(0, HOSTS, count)
+        batch = 2.0 ** rng.integers(*exponents, count)
+        rising = work[model] + speed[host] + np.log(batch)
+        ceiling = 3.0 + top[model] + roof[host] + speed[host] + bend[host] * np.log(batch / 16)
+        names = {"model": [f"m{m}" for m in model], "host": [f"h{h}" for h in host]}
+        return {**names, "batch": batch.tolist()}, -np.logaddexp(-rising, -ceiling)
+
+    known, logs = runs(1500, (0, 6))
+    rate = np.exp(logs + rng.normal(0, 0.03, len(logs)))
+    Workload(CEILINGS, known, rate[:, None]).train(tmp_path)
+    predictor = Predictor.load(tmp_path / "bundle")
+    beyond, truth = runs(800, (6, 9))
+    found = predictor.forecast(predictor.encoder.encode_columns(beyond, len(truth))).forecasts
+    assert np.median(np.abs(np.log(found.median()[:, 0]) - truth)) < 0.08

@@ -39,6 +39,8 @@ _START_BELOW = 0.3
 _LOWEST_SHARE = 0.1
 _LEAST_SHARE = 0.05
 _TRIED_ROWS = 5000
+_LOOSE = 2.0
+"""The penalty of slopes of work and floor: what one of them may not say, the other says wrongly."""
 _GAIN = 0.88
 """The error that a second part has to come down to, as a share, to be worth its cost."""
 
@@ -86,14 +88,20 @@ class TwoParts:
     weights: tuple[Floats, Floats]
 
 
-def parts_for(layout: Layout, sign: int) -> Parts:
+def parts_for(layout: Layout, sign: int, bending: Sequence[int] = ()) -> Parts:
     """Return two parts made of the columns of a base.
 
-    The work follows the extrapolated numbers of each id; the floor does so for all alike. The
-    bends of single ids are what the two parts explain.
+    The work follows the extrapolated numbers of each id. The floor does so for all alike, but for
+    the `bending` categories: by which value saturates where, work and floor follow both. The bends
+    of single ids are what the two parts explain.
     """
     straight = tuple(slope for slope in layout.slopes if slope[2] in (1, GROWTH))
-    return Parts(sign, replace(layout, slopes=straight), replace(layout, slopes=()))
+    numbers = sorted({number for _, number, _ in straight})
+    own = tuple((category, number, 1) for category in bending for number in numbers)
+    work = (*straight, *(slope for slope in own if slope not in straight))
+    if own:
+        layout = replace(layout, slope_penalty=_LOOSE)
+    return Parts(sign, replace(layout, slopes=work), replace(layout, slopes=own))
 
 
 def choose_parts(
@@ -103,6 +111,7 @@ def choose_parts(
     seed: int,
     should_stop: Callable[[], bool],
     costs: Costs | None = None,
+    bending: Sequence[int] = (),
 ) -> tuple[Parts | None, float]:
     """Return the parts that predict held-out rows much better than one base does, or None.
 
@@ -123,7 +132,7 @@ def choose_parts(
     alone = error(single)
     best: tuple[Parts | None, float] = None, alone
     for sign in (FLOOR, CEILING):
-        parts = parts_for(layout, sign)
+        parts = parts_for(layout, sign, bending)
 
         def combined(kept: Inputs, known: Floats, held: Inputs, parts: Parts = parts) -> Floats:
             before = None if costs is None else costs.work(kept)

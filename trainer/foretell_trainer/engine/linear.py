@@ -24,7 +24,6 @@ GROWTH = 0
 
 _NUMBER_PENALTY = 1.0
 _EFFECT_PENALTY = 1.0
-_SLOPE_PENALTY = 3.0
 _NO_PART = 1e6
 """What the penalty of something restrained is multiplied with."""
 
@@ -86,6 +85,8 @@ class Layout:
 
     What is left of their effects tells trees whether a value was known."""
     restraint: Restraint | None = None
+    slope_penalty: float = 3.0
+    """What holds slopes of single values to what all have in common, beside `strength`."""
     solver: Literal["ridge", "sgd"] = "ridge"
     growths: tuple[Growth, ...] = ()
 
@@ -244,7 +245,7 @@ def columns_of_base(inputs: Inputs, layout: Layout) -> Columns:
     for category, number, power in layout.slopes:
         along = layout.along(inputs, category, number, power)
         parts.append(_one_hot(codes[:, category], along, layout.sizes[category]))
-        penalties.append(np.full(layout.sizes[category], _SLOPE_PENALTY))
+        penalties.append(np.full(layout.sizes[category], layout.slope_penalty))
     return Columns(
         np.hstack([np.ones((n, 1)), dense]),
         scipy.sparse.hstack(parts, format="csr"),

@@ -160,13 +160,18 @@ class RecipeChoice:
     def _chosen_parts(self, layout: Layout) -> tuple[Layout, Parts | None]:
         """Return the layout, with growths where they help, and the parts of the base if any."""
         seed, stop = self.settings.seed, self.should_stop
-        parts, error = choose_parts(self.inputs, self.target, layout, seed, stop, self.costs)
+        # Of many rows the trees learn what saturates where.
+        few = self.plan is not None and len(self.target) < FEW_ROWS
+        bending = self.training.few_valued if few else ()
+        parts, error = choose_parts(
+            self.inputs, self.target, layout, seed, stop, self.costs, bending
+        )
         logs = self.training.input_map.log_columns
         grown = choose_growth(self.inputs, self._rest, layout, logs, seed)
         if grown is layout:
             return layout, parts
         # What begins flat and then rises may be growth, or a floor: growth has to be better.
-        also, left = choose_parts(self.inputs, self.target, grown, seed, stop, self.costs)
+        also, left = choose_parts(self.inputs, self.target, grown, seed, stop, self.costs, bending)
         return (grown, also) if left < WORTHWHILE * error else (layout, parts)
 
     def _strength(self) -> float:

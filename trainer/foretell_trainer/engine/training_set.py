@@ -30,6 +30,8 @@ TUNABLE = (
 Progress = Callable[[str, float, Mapping[str, float]], None]
 """Called with the stage, the fraction done of the whole in [0, 1], and numbers so far."""
 
+_FEW_VALUES = 40
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -69,6 +71,13 @@ class TrainingSet:
         """The categories that are groups of their own."""
         names = self.schema.category_names
         return tuple(names.index(g[0]) for g in self.schema.groups if len(g) == 1)
+
+    @property
+    def few_valued(self) -> tuple[int, ...]:
+        """The categories of few values that requests name: no facts, and not derived."""
+        sent = {f.name for f in self.schema.features if f.derive is None}
+        names = enumerate(self.schema.category_names)
+        return tuple(c for c, name in names if name in sent and self.sizes[c] <= _FEW_VALUES)
 
     @property
     def extrapolated(self) -> list[int]:
