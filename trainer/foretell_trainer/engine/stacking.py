@@ -8,8 +8,8 @@ of rows and pairs, and, apart, from those of ids that have a gate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from foretell_trainer.engine.inputs import Flags, Floats, Inputs, Integers
 from foretell_trainer.engine.learners import grow
 from foretell_trainer.engine.location import FEW_ROWS, Location
 from foretell_trainer.engine.tree_rows import FEWEST_TREE_ROWS, TreeRows, alike_in_size, joined
-from foretell_trainer.engine.tree_settings import trees_help_without
 from foretell_trainer.engine.trees import Singles, Trees, TreeSettings
 
 _MOST_ROWS = 60_000
@@ -64,7 +63,7 @@ class Stacking:
         self._left_out = left_out
         self._seed = seed
         self._should_stop = should_stop
-        self._grown: dict[bytes, Trees | None] = {}
+        self._ensembles: dict[bytes, Callable[[int], Trees]] = {}
         self._help: tuple[bool, ...] | None = None
         # Gates are the last features, which ensembles behind them do not see.
         self._first = left_out[0].rows.features.shape[1] - len(bare.gates)
@@ -76,44 +75,56 @@ class Stacking:
 
     def grow(self, bare: Location, kept: Flags, settings: TreeSettings) -> Trees | None:
         """Grow the trees of a location that was fitted to the kept rows, [n]; None of too few."""
-        key = kept.tobytes()
-        if key not in self._grown:
-            self._grown[key] = self._gated(bare, kept, settings)
-        return self._grown[key]
-
-    def _gated(self, bare: Location, kept: Flags, settings: TreeSettings) -> Trees | None:
-        told = self._told_by_others(bare, kept)
-        parts = [rows.of(kept) for rows in self._rows]
-        parts = [replace(rows, residual=rows.residual + told[rows.row]) for rows in parts]
-        if len(parts[0].row) < FEWEST_TREE_ROWS:
+        if kept[self._rows[0].row].sum() < FEWEST_TREE_ROWS:
             return None
+        every, gates = self._every(bare, kept, settings), len(bare.gates)
 
-        def ensemble(which: int) -> Trees:
-            if which > 0 and not self._helped(settings)[which - 1]:
-                return NO_TREES
-            rows = parts[which].seeing(self._first)
-            return grow(rows.features, rows.residual, settings, should_stop=self._should_stop)
+        def helpful(which: int) -> Trees:
+            return every(which) if which == 0 or self._helped(settings)[which - 1] else NO_TREES
 
-        gates = len(bare.gates)
-        return Gated(self._first, gates, ensemble) if gates else ensemble(0)
+        return Gated(self._first, gates, helpful) if gates else every(0)
+
+    def _every(self, bare: Location, kept: Flags, settings: TreeSettings) -> Callable[[int], Trees]:
+        """Return what grows the ensembles without rows that are not kept: that of known ids (0),
+        and that of each gate (from 1). Each is grown once."""
+        key = kept.tobytes()
+        if key not in self._ensembles:
+            told = self._told_by_others(bare, kept)
+            parts = [rows.of(kept) for rows in self._rows]
+
+            @cache
+            def ensemble(which: int) -> Trees:
+                rows = parts[which].seeing(self._first)
+                left = rows.residual + told[rows.row]
+                return grow(rows.features, left, settings, should_stop=self._should_stop)
+
+            self._ensembles[key] = ensemble
+        return self._ensembles[key]
 
     def _helped(self, settings: TreeSettings) -> tuple[bool, ...]:
-        """Return for each gate whether its own trees help, with the settings of the first call.
+        """Return for each gate whether its trees help, with the settings of the first call.
 
         All rows of a value are off by what nobody could know of it, and trees take that for
         something they know where values are few.
         """
         if self._help is None:
-            # Values left out together are off together: none of them is judged by another.
-            together = {k.member: k.fold for k in self._kinds if k.member >= 0 and not k.few}
-            self._help = tuple(
-                gate.category in together
-                and trees_help_without(
-                    rows.seeing(self._first), settings, together[gate.category], self._should_stop
-                )
-                for gate, rows in zip(self._bare.gates, self._rows[1:], strict=True)
-            )
+            gates = enumerate(self._bare.gates, 1)
+            self._help = tuple(self._helps(n, gate.category, settings) for n, gate in gates)
         return self._help
+
+    def _helps(self, which: int, category: int, settings: TreeSettings) -> bool:
+        """Return whether a gate's trees bring values of its id nearer that were left out."""
+        before: list[float] = []
+        after: list[float] = []
+        for left in self._left_out:
+            kind = self._kinds[left.kind]
+            # Values left out together are off together: none of them is judged by another.
+            if kind.member == category and not kind.few:
+                trees = self._every(left.bare, ~left.out, settings)(which)
+                found = trees.predict(left.rows.features[:, : self._first])
+                before.append(float(np.abs(left.rows.residual).mean()))
+                after.append(float(np.abs(left.rows.residual - found).mean()))
+        return sum(after) < sum(before)
 
     @cached_property
     def _rows(self) -> tuple[TreeRows, ...]:

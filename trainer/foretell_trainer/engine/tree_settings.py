@@ -1,4 +1,4 @@
-"""How the trees of a location are grown: by default, for how many rounds, and whether at all."""
+"""How the trees of a location are grown: by default, and for how many rounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ _ROWS_PER_LEAF, _FEW_PER_LEAF = 300, 60
 _LARGE = 100_000
 _PATIENCE = 100
 _GOOD_ENOUGH = 1.005
-_HELPFUL = 0.98
 _WHOLE = ("leaves", "smallest_leaf")
 
 
@@ -124,30 +123,3 @@ def choose_rounds(
     # Every tree costs a forecast time; the last ones often bring less than the folds can tell.
     good = errors <= _GOOD_ENOUGH * errors.min()
     return replace(settings, rounds=int(good.argmax()) + 1)
-
-
-def trees_help_without(
-    stacked: TreeRows,
-    settings: TreeSettings,
-    folds: Integers,
-    should_stop: Callable[[], bool],
-) -> bool:
-    """Return whether trees bring rows that lack an id nearer, in folds [n] that leave it out."""
-    before, after = [], []
-    for fold in range(int(folds.max()) + 1):
-        kept = folds != fold
-        rows, others = stacked.of(kept), stacked.of(~kept)
-        others = others.take(others.masked)
-        if len(rows.row) < FEWEST_TREE_ROWS or not len(others.row):
-            return False
-        curve = held_out_errors(
-            rows.features,
-            rows.residual,
-            settings,
-            held_out=(others.features, others.residual),
-            patience=None,
-            should_stop=should_stop,
-        )
-        before.append(np.abs(others.residual).mean())
-        after.append(curve[-1])
-    return bool(np.mean(after) < _HELPFUL * np.mean(before))
