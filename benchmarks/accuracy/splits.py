@@ -74,6 +74,15 @@ def _random(loaded: Loaded) -> Iterator[Fold]:
     return (_left_out(fold_of == fold) for fold in range(FOLDS))
 
 
+def _notebook(loaded: Loaded) -> Iterator[Fold]:
+    """Yield the folds of the reference notebook: KFold(5, shuffle=True, random_state=42)."""
+    rows = np.arange(len(loaded))
+    # What scikit-learn does with that number, so that its folds need no scikit-learn.
+    np.random.RandomState(42).shuffle(rows)
+    for part in np.array_split(rows, FOLDS):
+        yield _left_out(np.isin(np.arange(len(loaded)), part))
+
+
 def _grouped(keys: Integers) -> Iterator[Fold]:
     count = min(FOLDS, len(np.unique(keys)))
     fold_of = grouped_folds(keys, count, np.random.default_rng(SEED))
@@ -150,7 +159,9 @@ def _places(loaded: Loaded, labels: np.ndarray) -> list[str]:
 
 _UNSEEN_PAIR = Split("unseen-pair", "one fifth of the (subject, place) pairs", _pairs)
 _LARGE_BATCH = Split("large-batch", f"batch sizes above {LARGEST_BATCH}", _large_batches)
+_NOTEBOOK = Split("notebook", "one fifth of the rows, as the reference notebook does", _notebook)
 _SPECIAL: Mapping[str, list[Split]] = {
+    "wasm_tasks": [_NOTEBOOK],
     "wasm_platforms": [
         # Each pair was measured once, so unseen pairs are what every random split has.
         *(
