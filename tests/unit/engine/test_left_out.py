@@ -54,7 +54,7 @@ def test_what_an_id_has_need_not_be_sent(predictor: Predictor, model: str) -> No
     assert short.forecasts.median()[0, 0] == pytest.approx(8 * SIZES[model], rel=0.15)
 
 
-@pytest.mark.parametrize("batch", [1.5, 12.0, 110.0])
+@pytest.mark.parametrize("batch", [1.5, 12.0, 130.0])
 def test_what_nobody_knows_is_not_sure(predictor: Predictor, batch: float) -> None:
     """Every row had its batch: a request without one has an interval for any, little support."""
     short, whole = asked(predictor, model="m4"), asked(predictor, model="m4", batch=batch)

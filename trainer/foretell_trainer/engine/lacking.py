@@ -9,7 +9,7 @@ from foretell_trainer.engine.location import Location
 from foretell_trainer.engine.scale import SMALLEST
 
 _ROWS = 500
-_WIDER = 1.25
+_WIDER = 1.6
 
 
 def lacking(location: Location, inputs: Inputs, reach: Floats, seed: int) -> Floats | None:
