@@ -247,10 +247,7 @@ class MetricFit:
 
     def _leave_out(self, kind: int, out: Flags, recipe: Recipe, inputs: Inputs) -> LeftOut:
         kept = inputs.take(~out)
-        bare = recipe.bare(kept, self.target[~out], self.should_stop)
-        if self.plan is not None:
-            # Trees know a value by its effect, and each fold has it a little elsewhere.
-            bare = replace(bare, marks=self._bare.base)
+        bare = self._marked(recipe.bare(kept, self.target[~out], self.should_stop))
         codes = known_codes(inputs.codes[out], kept.codes)
         left = inputs.take(out).with_codes(codes)
         behind = count_groups(self.training.schema, self.training.sizes, kept.codes).rows(codes)
@@ -271,6 +268,13 @@ class MetricFit:
             features=scale_features(features, seen, distance),
             table=self._counts.table(behind),
         )
+
+    def _marked(self, bare: Location) -> Location:
+        """Return a fold's location, with which trees know a value as they do with all rows.
+
+        They know it by its effect, and each fold has that a little elsewhere.
+        """
+        return bare if self.plan is None else replace(bare, marks=self._bare.base)
 
     def _with_trees(self, bare: Location, kept: Flags, settings: TreeSettings) -> Location:
         """Grow the trees of a location that was fitted to the kept rows."""
@@ -354,9 +358,8 @@ class MetricFit:
         keys = self._keys(kind)
         rng = np.random.default_rng(self.settings.seed + 2)
         half = ~left.out & (rng.random(int(keys.max()) + 1) < 0.5)[keys]
-        bare = self._recipe.bare(self.inputs.take(half), self.target[half], self.should_stop)
-        if self.plan is not None:
-            bare = replace(bare, marks=self._bare.base)
+        inputs, target = self.inputs.take(half), self.target[half]
+        bare = self._marked(self._recipe.bare(inputs, target, self.should_stop))
         codes = known_codes(left.inputs.codes, self.inputs.codes[half])
         location = self._with_trees(bare, half, trees)
         less = np.abs(self.target[left.out] - location.predict(left.inputs.with_codes(codes)))
